@@ -1,0 +1,207 @@
+//! The messages of one direction of a call as they leave: waiting for credit, cut into pieces, and
+//! what ends them.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::call::incoming::PREFIX_LEN;
+use crate::credit::{SendCredit, message_cost};
+use crate::frame::{FLAG_END, FLAG_MORE, FrameHeader, FrameType};
+use crate::limits::PeerLimits;
+use crate::metadata::Metadata;
+use crate::outbound::Outbound;
+use crate::status::Status;
+
+/// Longest piece of a message that goes into the output at once, so that others get their turn. A
+/// message of 64 KiB with a small envelope still goes in one.
+const PIECE_MAX: usize = 64 * 1024 + 512;
+
+/// A message that waits to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Waiting {
+    payload: Bytes,
+    descriptors: u8,
+    /// The sender's last one.
+    end: bool,
+}
+
+/// What follows the last message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Tail {
+    /// More may come.
+    Open,
+    /// A message with END is in the queue, or has left.
+    End,
+    /// FINISH is owed.
+    Finish,
+    /// STATUS is owed.
+    Status(Box<Status>),
+    /// FINISH or STATUS has left.
+    Sent,
+}
+
+#[derive(Debug, Clone)]
+#[cfg_attr(feature = "hash", derive(PartialEq, Eq, Hash))]
+pub(crate) struct Outgoing {
+    queue: VecDeque<Waiting>,
+    /// Cost of all that waits and has not been charged.
+    queued: u64,
+    /// Bytes of the first message that have left; it has been begun if not 0.
+    cut: usize,
+    pub(crate) credit: SendCredit,
+    /// RESPONSE is owed, with this.
+    pub(crate) head: Option<Metadata>,
+    pub(crate) tail: Tail,
+    /// The application was refused a message and wants to know when there is room.
+    pub(crate) blocked: bool,
+    /// Stands in the queue of calls that have something to send.
+    pub(crate) ready: bool,
+}
+
+/// What sending one frame of a call has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// A frame with these flags.
+    Data { flags: u8 },
+    /// There is nothing, or no credit for it.
+    Nothing,
+}
+
+impl Outgoing {
+    pub(crate) const fn new(window: u64) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            queued: 0,
+            cut: 0,
+            credit: SendCredit::new(window),
+            head: None,
+            tail: Tail::Open,
+            blocked: false,
+            ready: false,
+        }
+    }
+
+    /// Whether one more message is taken: always one, and more up to the limit.
+    pub(crate) fn has_room(&self, limit: u64) -> bool {
+        self.queue.is_empty() || self.queued < limit
+    }
+
+    pub(crate) fn push(&mut self, payload: Bytes, descriptors: u8, end: bool) {
+        self.queued += message_cost(payload.len() as u64, descriptors);
+        self.queue.push_back(Waiting { payload, descriptors, end });
+        if end {
+            self.tail = Tail::End;
+        }
+    }
+
+    /// Says that no more messages come. The last one that has not left tells it; where there is none,
+    /// `otherwise` does.
+    pub(crate) fn finish(&mut self, otherwise: Tail) {
+        self.tail = match self.queue.back_mut() {
+            Some(last) => {
+                last.end = true;
+                Tail::End
+            }
+            None => otherwise,
+        };
+    }
+
+    /// Drops all messages that have not left.
+    pub(crate) fn drop_messages(&mut self) {
+        self.queue.clear();
+        self.queued = 0;
+        self.cut = 0;
+    }
+
+    /// No message waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Something could be sent now.
+    pub(crate) fn is_sendable(&self, peer: &PeerLimits) -> bool {
+        if self.head.is_some() {
+            return true;
+        }
+        match self.queue.front() {
+            Some(first) => self.next_piece(first, peer).is_some(),
+            None => matches!(self.tail, Tail::Finish | Tail::Status(_)),
+        }
+    }
+
+    pub(crate) fn assert_invariants(&self, place: &str) {
+        self.credit.assert_invariants(place);
+        let cost = |waiting: &Waiting| message_cost(waiting.payload.len() as u64, waiting.descriptors);
+        let first = self.queue.front().filter(|_| self.cut > 0);
+        let charged = first.map_or(0, |first| message_cost(self.cut as u64, first.descriptors));
+        let queued = self.queue.iter().map(cost).sum::<u64>() - charged;
+        assert_eq!(self.queued, queued, "{place}: cost of what waits");
+        let ends = self.queue.iter().filter(|waiting| waiting.end).count();
+        let last_ends = self.queue.back().is_some_and(|waiting| waiting.end);
+        assert_eq!(ends, usize::from(last_ends), "{place}: END inside the queue");
+    }
+
+    /// Length of the next piece of this message: the whole of it where it is allowed; `None` while
+    /// it waits for credit.
+    // [CRD-006]
+    fn next_piece(&self, first: &Waiting, peer: &PeerLimits) -> Option<usize> {
+        let frame_max = (peer.frame_max as usize).min(PIECE_MAX);
+        let length = first.payload.len();
+        let available = self.credit.available();
+        if self.cut > 0 {
+            let piece = (length - self.cut).min(frame_max).min(to_usize(available));
+            return (piece > 0).then_some(piece);
+        }
+        let cost = message_cost(length as u64, first.descriptors);
+        if cost <= available {
+            return Some(if length <= frame_max { length } else { frame_max - PREFIX_LEN });
+        }
+        if cost <= peer.window {
+            return None;
+        }
+        let fixed = message_cost(0, first.descriptors);
+        let piece = to_usize(available.saturating_sub(fixed)).min(frame_max - PREFIX_LEN);
+        (piece > 0).then_some(piece)
+    }
+
+    /// Puts the next DATA frame into the output.
+    pub(crate) fn send_data(&mut self, call: u64, peer: &PeerLimits, out: &mut Outbound) -> Sent {
+        let Some(first) = self.queue.front() else { return Sent::Nothing };
+        let Some(piece) = self.next_piece(first, peer) else { return Sent::Nothing };
+        let length = first.payload.len();
+        let begins = self.cut == 0;
+        let complete = self.cut + piece == length;
+        let mut flags = 0;
+        if !complete {
+            flags |= FLAG_MORE;
+        } else if first.end {
+            flags |= FLAG_END;
+        }
+        // [MSG-002]
+        let announced = (length as u64).to_le_bytes();
+        let prefix: &[u8] = if begins && !complete { &announced } else { &[] };
+        let payload = first.payload.slice(self.cut..self.cut + piece);
+        let body = u32::try_from(prefix.len() + piece).expect("a piece is at most PIECE_MAX");
+        let mut header = FrameHeader::new(FrameType::Data, body, call).with_flags(flags);
+        let mut cost = piece as u64;
+        if begins {
+            header.fds = first.descriptors;
+            cost = message_cost(piece as u64, first.descriptors);
+        }
+        out.push_frame(&header, prefix, &payload);
+        self.credit.consume(cost);
+        self.queued -= cost;
+        if complete {
+            self.queue.pop_front();
+            self.cut = 0;
+        } else {
+            self.cut += piece;
+        }
+        Sent::Data { flags }
+    }
+}
+
+fn to_usize(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
