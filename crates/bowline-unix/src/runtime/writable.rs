@@ -1,0 +1,163 @@
+//! Waiting for room in a socket that is full.
+//!
+//! While a socket is full, a copy of its descriptor is registered for writability. Once a number of
+//! sends in a row have gone at once, the copy is dropped again, so that the peer's reads no longer
+//! wake this side. A socket that is full again and again keeps it.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
+
+use crate::stream::RawSocket;
+
+/// After how many sends in a row that went at once the copy is dropped.
+const STREAK: u32 = 32;
+
+/// When to try again if the copy could not be made for lack of resources.
+const RETRY: Duration = Duration::from_millis(5);
+
+#[derive(Debug)]
+pub(super) struct Writable {
+    /// Where the copy is registered, whichever task or thread happens to send.
+    handle: Handle,
+    /// Whether `copy` is there, so that a send that goes at once need not lock to know. Only a hint.
+    registered: AtomicBool,
+    copy: Mutex<Option<Copy>>,
+}
+
+#[derive(Debug)]
+struct Copy {
+    fd: AsyncFd<OwnedFd>,
+    streak: u32,
+    /// The task that waits for room. tokio has it, too, but forgets it when the copy is dropped.
+    waiting: Option<Waker>,
+}
+
+impl Writable {
+    pub(super) fn new(handle: Handle) -> Self {
+        Self { handle, registered: AtomicBool::new(false), copy: Mutex::new(None) }
+    }
+
+    pub(super) fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        socket: &RawSocket,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let Some(result) = attempt(socket, data) {
+            if result.is_ok() {
+                self.sent_at_once();
+            }
+            return Poll::Ready(result);
+        }
+        let mut slot = self.lock();
+        let copy = match &mut *slot {
+            Some(copy) => copy,
+            empty => match self.register(socket) {
+                Ok(copy) => empty.insert(copy),
+                Err(error) if is_shortage(&error) => {
+                    self.wake_later(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            },
+        };
+        copy.streak = 0;
+        let result = copy.poll_send(cx, socket, data);
+        let replaced = match &result {
+            Poll::Pending => copy.waiting.replace(cx.waker().clone()),
+            Poll::Ready(_) => copy.waiting.take(),
+        };
+        drop(slot);
+        // Not under the lock: with a waker may go a task that owns this very socket.
+        drop(replaced);
+        result
+    }
+
+    /// A send has gone without waiting.
+    #[inline]
+    pub(super) fn sent_at_once(&self) {
+        if self.registered.load(Ordering::Relaxed) {
+            self.count();
+        }
+    }
+
+    #[cold]
+    fn count(&self) {
+        let mut slot = self.lock();
+        let Some(copy) = &mut *slot else { return };
+        copy.streak += 1;
+        if copy.streak < STREAK {
+            return;
+        }
+        let copy = slot.take();
+        self.registered.store(false, Ordering::Relaxed);
+        drop(slot);
+        if let Some(waker) = copy.and_then(|copy| copy.waiting) {
+            // There was room for others, so that it is its turn to try.
+            waker.wake();
+        }
+    }
+
+    fn register(&self, socket: &RawSocket) -> io::Result<Copy> {
+        // epoll takes a descriptor once, but a copy of it once more.
+        let fd = rustix::io::fcntl_dupfd_cloexec(socket.as_fd(), 3)?;
+        let _runtime = self.handle.enter();
+        let fd = super::register(fd, Interest::WRITABLE)?;
+        self.registered.store(true, Ordering::Relaxed);
+        Ok(Copy { fd, streak: 0, waiting: None })
+    }
+
+    /// A connection does not end because some other one has taken the last descriptor.
+    fn wake_later(&self, waker: Waker) {
+        self.handle.spawn(async move {
+            tokio::time::sleep(RETRY).await;
+            waker.wake();
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Copy>> {
+        // It is whole at every point where a panic is possible.
+        self.copy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Copy {
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        socket: &RawSocket,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let mut ready = ready!(self.fd.poll_write_ready(cx))?;
+            match attempt(socket, data) {
+                Some(result) => return Poll::Ready(result),
+                None => ready.clear_ready(),
+            }
+        }
+    }
+}
+
+/// `None` if there is no room.
+fn attempt(socket: &RawSocket, data: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
+    loop {
+        match socket.try_send(data) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return Some(result),
+        }
+    }
+}
+
+fn is_shortage(error: &io::Error) -> bool {
+    let shortage = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOSPC, libc::ENOBUFS];
+    error.raw_os_error().is_some_and(|number| shortage.contains(&number))
+}
