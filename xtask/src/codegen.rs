@@ -51,6 +51,11 @@ const JOBS: &[Job] = &[
         out: "crates/bowline-bench/src/generated",
         kind: Kind::Services,
     },
+    Job {
+        protos: &["proto/example/v1/greeter.proto"],
+        out: "crates/bowline/examples/generated",
+        kind: Kind::Services,
+    },
     Job { protos: &["proto/test/v1"], out: "tests/src/generated", kind: Kind::Services },
 ];
 

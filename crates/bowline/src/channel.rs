@@ -1,0 +1,330 @@
+//! Channels: a client's connection to a server, made once or made again when it is lost.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bowline_protocol::{CALLS_LEAST, Config, ErrorCode, Limits, Open, PeerLimits, Side};
+use bowline_transport::{Address, Connector, PeerIdentity, Socket};
+use bytes::Bytes;
+use prost::Message;
+
+use crate::connection::{CallHandle, Driver, Handlers, Shared};
+use crate::error::Error;
+use crate::reconnect::{Reconnect, Reconnecting};
+use crate::request::{Request, Response};
+use crate::service::{Method, Router, Service};
+use crate::streaming::{Reply, Sender, Streaming};
+use crate::{Status, transports};
+
+/// Makes calls to one server. Cheap to clone; all clones share one connection.
+///
+/// When the last clone is dropped, the calls that are open go on, and then the connection ends.
+#[derive(Clone)]
+pub struct Channel {
+    inner: Inner,
+    timeout: Option<Duration>,
+}
+
+#[derive(Clone)]
+enum Inner {
+    /// One connection, for as long as it lasts.
+    Fixed(Arc<Link>),
+    /// A connection that is made again.
+    Reconnecting(Arc<Reconnecting>),
+}
+
+/// A connection that is used by channels.
+pub(crate) struct Link {
+    pub(crate) shared: Arc<Shared>,
+    /// The connection ends with its last channel.
+    owner: bool,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if self.owner {
+            self.shared.drain();
+        }
+    }
+}
+
+impl Channel {
+    /// Connects to a server, with the defaults: `unix:PATH`, `unix-abstract:NAME`, `tcp:HOST:PORT`
+    /// or `memory:NAME`.
+    ///
+    /// # Errors
+    /// The address is not one, or nobody could be reached there: the text says why, and what to do.
+    pub async fn connect(address: &str) -> Result<Self, Error> {
+        Self::builder(address)?.connect().await
+    }
+
+    /// A channel with options.
+    ///
+    /// # Errors
+    /// The address is not one, or its transport is not built in.
+    pub fn builder(address: &str) -> Result<ChannelBuilder, Error> {
+        let address: Address = address.parse()?;
+        Ok(ChannelBuilder::new(transports::connector(&address)?))
+    }
+
+    /// A channel over any transport.
+    pub fn with_connector(connector: impl Connector) -> ChannelBuilder {
+        ChannelBuilder::new(Arc::new(connector))
+    }
+
+    pub(crate) fn callback(shared: Arc<Shared>) -> Self {
+        let link = Link { shared, owner: false };
+        Self { inner: Inner::Fixed(Arc::new(link)), timeout: None }
+    }
+
+    /// Waits until the server has said what it accepts, and returns that. Calls need not wait for
+    /// it.
+    ///
+    /// # Errors
+    /// The connection is lost, or the peer speaks something else.
+    pub async fn ready(&self) -> Result<PeerLimits, Status> {
+        let link = self.link(None).await?;
+        poll_fn(|cx| link.shared.poll_established(cx)).await
+    }
+
+    /// Sends a PING and waits for its answer: one round trip.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub async fn ping(&self) -> Result<Duration, Status> {
+        let link = self.link(None).await?;
+        let start = Instant::now();
+        let number = link.shared.ping();
+        poll_fn(|cx| link.shared.poll_ponged(number, cx)).await?;
+        Ok(start.elapsed())
+    }
+
+    /// Who is at the other end, as far as the transport knows; `None` while there is no connection.
+    #[must_use]
+    pub fn peer(&self) -> Option<&PeerIdentity> {
+        match &self.inner {
+            Inner::Fixed(link) => Some(link.shared.peer()),
+            Inner::Reconnecting(_) => None,
+        }
+    }
+
+    /// Opens no more calls, lets those that are open end, and waits until the connection is closed.
+    /// Other clones of the channel fail with UNAVAILABLE from now on.
+    pub async fn close(self) {
+        let link = match &self.inner {
+            Inner::Fixed(link) => Some(Arc::clone(link)),
+            Inner::Reconnecting(reconnecting) => reconnecting.close(),
+        };
+        if let Some(link) = link {
+            link.shared.drain();
+            poll_fn(|cx| link.shared.poll_closed(cx)).await;
+        }
+    }
+
+    async fn link(&self, deadline: Option<Instant>) -> Result<Arc<Link>, Status> {
+        match &self.inner {
+            Inner::Fixed(link) => Ok(Arc::clone(link)),
+            Inner::Reconnecting(reconnecting) => reconnecting.link(deadline).await,
+        }
+    }
+
+    /// Makes a call that takes one message and gives one. Used by generated code.
+    ///
+    /// # Errors
+    /// How the call ended, if not well.
+    pub async fn unary<Q: Message, R: Message + Default>(
+        &self,
+        method: &Method,
+        request: Request<Q>,
+    ) -> Result<Response<R>, Status> {
+        Reply::new(self.open(method, request, true).await?).await
+    }
+
+    /// Makes a call that takes one message and gives any number. Used by generated code.
+    ///
+    /// # Errors
+    /// The call could not be opened.
+    pub async fn server_streaming<Q: Message, R: Message + Default>(
+        &self,
+        method: &Method,
+        request: Request<Q>,
+    ) -> Result<Streaming<R>, Status> {
+        Ok(Streaming::new(self.open(method, request, true).await?))
+    }
+
+    /// Makes a call that takes any number of messages and gives one. Used by generated code.
+    ///
+    /// # Errors
+    /// The call could not be opened.
+    pub async fn client_streaming<Q: Message, R: Message + Default>(
+        &self,
+        method: &Method,
+        request: Request<()>,
+    ) -> Result<(Sender<Q>, Reply<R>), Status> {
+        let call = self.open(method, request, false).await?;
+        Ok((Sender::new(Arc::clone(&call)), Reply::new(call)))
+    }
+
+    /// Makes a call that takes and gives any number of messages. Used by generated code.
+    ///
+    /// # Errors
+    /// The call could not be opened.
+    pub async fn bidi_streaming<Q: Message, R: Message + Default>(
+        &self,
+        method: &Method,
+        request: Request<()>,
+    ) -> Result<(Sender<Q>, Streaming<R>), Status> {
+        let call = self.open(method, request, false).await?;
+        Ok((Sender::new(Arc::clone(&call)), Streaming::new(call)))
+    }
+
+    async fn open<Q: Message>(
+        &self,
+        method: &Method,
+        request: Request<Q>,
+        single: bool,
+    ) -> Result<Arc<CallHandle>, Status> {
+        let (message, metadata, deadline) = request.into_parts(self.timeout);
+        let message = single.then(|| Bytes::from(message.encode_to_vec()));
+        let link = self.link(deadline).await?;
+        let open = Open::new(method.path()).with_deadline(deadline).with_metadata(metadata);
+        link.shared.open(open, message).map(Arc::new)
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Channel");
+        match &self.inner {
+            Inner::Fixed(link) => debug.field("connection", &link.shared),
+            Inner::Reconnecting(reconnecting) => debug.field("connector", reconnecting),
+        };
+        debug.finish_non_exhaustive()
+    }
+}
+
+/// Options of a [`Channel`].
+#[derive(Clone)]
+#[must_use = "a builder does nothing until it connects"]
+pub struct ChannelBuilder {
+    pub(crate) connector: Arc<dyn Connector>,
+    limits: Limits,
+    token: Bytes,
+    timeout: Option<Duration>,
+    router: Router,
+    reconnect: Option<Reconnect>,
+}
+
+impl ChannelBuilder {
+    fn new(connector: Arc<dyn Connector>) -> Self {
+        Self {
+            connector,
+            limits: Limits::connecting(),
+            token: Bytes::new(),
+            timeout: None,
+            router: Router::default(),
+            reconnect: None,
+        }
+    }
+
+    /// Sets what this side accepts and holds.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the secret that the server asks for.
+    pub fn token(mut self, token: impl Into<Bytes>) -> Self {
+        self.token = token.into();
+        self
+    }
+
+    /// Sets the deadline of calls whose request has none.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Answers calls of the server's on the same connection: callbacks.
+    pub fn add_service(mut self, service: impl Service) -> Self {
+        self.router.add(Arc::new(service));
+        self.limits.calls_max = self.limits.calls_max.max(CALLS_LEAST);
+        self
+    }
+
+    /// Connects again when the connection is lost. Calls in flight at that moment fail with
+    /// UNAVAILABLE and say whether they may have started; none is repeated. Calls made while there
+    /// is no connection wait for one.
+    pub fn reconnect(mut self, reconnect: Reconnect) -> Self {
+        self.reconnect = Some(reconnect);
+        self
+    }
+
+    /// Connects; with [`reconnect`](Self::reconnect) this is the first attempt, and it must succeed.
+    ///
+    /// # Errors
+    /// Nobody could be reached, or a limit is out of its range.
+    pub async fn connect(self) -> Result<Channel, Error> {
+        let link = self.connect_once().await?;
+        let timeout = self.timeout;
+        let inner = match self.reconnect {
+            None => Inner::Fixed(link),
+            Some(policy) => {
+                Inner::Reconnecting(Arc::new(Reconnecting::new(self, policy, Some(link))))
+            }
+        };
+        Ok(Channel { inner, timeout })
+    }
+
+    /// Makes a channel that connects when the first call is made, and again when the connection is
+    /// lost.
+    ///
+    /// # Errors
+    /// A limit is out of its range.
+    pub fn connect_lazily(self) -> Result<Channel, Error> {
+        self.limits.validate(Side::Connecting)?;
+        let policy = self.reconnect.unwrap_or_default();
+        let timeout = self.timeout;
+        let inner = Inner::Reconnecting(Arc::new(Reconnecting::new(self, policy, None)));
+        Ok(Channel { inner, timeout })
+    }
+
+    pub(crate) async fn connect_once(&self) -> Result<Arc<Link>, Error> {
+        let socket = self.connector.connect().await?;
+        let mut config = Config::new(Side::Connecting);
+        config.limits = self.limits.clone();
+        config.token = self.token.clone();
+        let shared = start(socket, config, Arc::new(self.router.clone()), None)?;
+        Ok(Arc::new(Link { shared, owner: true }))
+    }
+}
+
+impl fmt::Debug for ChannelBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelBuilder")
+            .field("connector", &self.connector)
+            .field("limits", &self.limits)
+            .field("timeout", &self.timeout)
+            .field("reconnect", &self.reconnect)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs the protocol over a socket, in a task of its own.
+pub(crate) fn start(
+    socket: Box<dyn Socket>,
+    config: Config,
+    router: Arc<Router>,
+    refuse: Option<(ErrorCode, &'static str)>,
+) -> Result<Arc<Shared>, Error> {
+    let shared = Shared::new(socket, config)?;
+    let caller = Channel::callback(Arc::clone(&shared));
+    let mut driver = Driver::new(Arc::clone(&shared), Handlers::new(router, caller));
+    if let Some((code, text)) = refuse {
+        driver = driver.refusing(code, text);
+    }
+    tokio::spawn(driver.run());
+    Ok(shared)
+}

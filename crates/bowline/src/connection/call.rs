@@ -1,0 +1,239 @@
+//! A call at runtime: waiting for its messages, sending, and giving it up when it is dropped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use bowline_protocol::{CallId, Message, Metadata, Recv, SendError, Status};
+use bytes::Bytes;
+
+use super::Shared;
+
+/// What a call has brought.
+#[derive(Debug)]
+pub(crate) enum Received {
+    Message(Message),
+    /// The caller sends no more messages.
+    Finished,
+    /// The call has ended.
+    Ended(Status),
+}
+
+/// One end of a call. A caller's, dropped before the call has ended, cancels it.
+#[derive(Debug)]
+pub(crate) struct CallHandle {
+    shared: Arc<Shared>,
+    id: CallId,
+    caller: bool,
+    /// The call has ended, and nothing is to be said about it any more.
+    over: AtomicBool,
+}
+
+impl CallHandle {
+    /// The end of the side that opened the call.
+    pub(super) const fn caller(shared: Arc<Shared>, id: CallId) -> Self {
+        Self { shared, id, caller: true, over: AtomicBool::new(false) }
+    }
+
+    /// The end of the side that answers.
+    pub(super) const fn responder(shared: Arc<Shared>, id: CallId) -> Self {
+        Self { shared, id, caller: false, over: AtomicBool::new(false) }
+    }
+
+    pub(crate) const fn is_caller(&self) -> bool {
+        self.caller
+    }
+
+    pub(crate) fn poll_recv(&self, cx: &Context<'_>) -> Poll<Received> {
+        let mut state = self.shared.lock();
+        let Some(mut call) = state.core.call(self.id) else {
+            let status = Status::cancelled("the call has ended");
+            return Poll::Ready(Received::Ended(status));
+        };
+        let result = match call.recv() {
+            Recv::Message(message) => Poll::Ready(Received::Message(message)),
+            Recv::Finished => return Poll::Ready(Received::Finished),
+            Recv::Ended(status) => {
+                if self.caller {
+                    self.over.store(true, Ordering::Relaxed);
+                    state.entries.remove(&self.id);
+                }
+                return Poll::Ready(Received::Ended(status));
+            }
+            _ => {
+                set_waker(&mut state.entries.entry(self.id).or_default().recv, cx);
+                Poll::Pending
+            }
+        };
+        // Taking a message, or waiting for one, may owe the peer credit.
+        let owed = !state.deferred && state.core.wants_transmit();
+        let driver = if owed { state.driver.take() } else { None };
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        result
+    }
+
+    /// For a caller: waits for the initial metadata.
+    pub(crate) fn poll_head(&self, cx: &Context<'_>) -> Poll<Metadata> {
+        let mut state = self.shared.lock();
+        let Some(mut call) = state.core.call(self.id) else {
+            return Poll::Ready(Metadata::new());
+        };
+        match call.head() {
+            Some(head) => Poll::Ready(head),
+            None => {
+                set_waker(&mut state.entries.entry(self.id).or_default().recv, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The initial metadata, if it has come.
+    pub(crate) fn head(&self) -> Option<Metadata> {
+        self.shared.lock().core.call(self.id).and_then(|mut call| call.head())
+    }
+
+    pub(crate) fn stop_waiting(&self) {
+        let mut state = self.shared.lock();
+        if let Some(mut call) = state.core.call(self.id) {
+            call.stop_waiting();
+        }
+        if let Some(entry) = state.entries.get_mut(&self.id) {
+            entry.recv = None;
+        }
+    }
+
+    /// Hands a message over, or waits until there is room for it. `message` is taken when it went.
+    pub(crate) fn poll_send(
+        &self,
+        message: &mut Option<Bytes>,
+        cx: &Context<'_>,
+    ) -> Poll<Result<(), SendError>> {
+        self.shared.with_deferred(|state| {
+            let Some(bytes) = message.clone() else { return Poll::Ready(Ok(())) };
+            let Some(mut call) = state.core.call(self.id) else {
+                return Poll::Ready(Err(SendError::Closed));
+            };
+            match call.send(bytes, false) {
+                Err(SendError::Full) => {
+                    set_waker(&mut state.entries.entry(self.id).or_default().send, cx);
+                    Poll::Pending
+                }
+                result => {
+                    *message = None;
+                    Poll::Ready(result)
+                }
+            }
+        })
+    }
+
+    /// For a responder: sends a message that is not the last, without waiting for room.
+    pub(crate) fn send(&self, message: Bytes) -> Result<(), SendError> {
+        self.shared.with(|state| match state.core.call(self.id) {
+            Some(mut call) => call.send(message, false),
+            None => Err(SendError::Closed),
+        })
+    }
+
+    /// Sends the last message, with END; for a responder that ends the handler well.
+    pub(crate) fn send_last(&self, message: Bytes) -> Result<(), SendError> {
+        self.shared.with(|state| {
+            let Some(mut call) = state.core.call(self.id) else { return Err(SendError::Closed) };
+            call.send(message, true)?;
+            if !self.caller {
+                self.over.store(true, Ordering::Relaxed);
+                state.entries.remove(&self.id);
+            }
+            Ok(())
+        })
+    }
+
+    /// For a responder: sends the initial metadata.
+    pub(crate) fn respond(&self, metadata: Metadata) -> Result<(), SendError> {
+        self.shared.with(|state| match state.core.call(self.id) {
+            Some(mut call) => call.respond(metadata),
+            None => Err(SendError::Closed),
+        })
+    }
+
+    /// For a responder: keeps metadata for the end.
+    pub(crate) fn set_trailers(&self, trailers: Metadata) {
+        self.shared.lock().entries.entry(self.id).or_default().trailers = trailers;
+    }
+
+    pub(crate) fn take_trailers(&self) -> Metadata {
+        let mut state = self.shared.lock();
+        state
+            .entries
+            .get_mut(&self.id)
+            .map(|entry| std::mem::take(&mut entry.trailers))
+            .unwrap_or_default()
+    }
+
+    /// For a caller: no more messages come.
+    pub(crate) fn finish(&self) {
+        self.shared.with(|state| {
+            if let Some(mut call) = state.core.call(self.id) {
+                call.finish();
+            }
+        });
+    }
+
+    /// For a responder: the handler has ended, so.
+    pub(crate) fn end(&self, status: Status) {
+        if self.over.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.shared.with(|state| {
+            state.entries.remove(&self.id);
+            if let Some(mut call) = state.core.call(self.id) {
+                call.end(status);
+            }
+        });
+    }
+
+    /// For a caller: gives the call up.
+    pub(crate) fn cancel(&self) {
+        if self.over.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.shared.with(|state| {
+            state.entries.remove(&self.id);
+            if let Some(call) = state.core.call(self.id) {
+                call.cancel();
+            }
+        });
+    }
+}
+
+impl Drop for CallHandle {
+    fn drop(&mut self) {
+        if self.caller {
+            self.cancel();
+        }
+    }
+}
+
+/// Ends a call when its handler does, however that comes about: the responder's promise that every
+/// call ends.
+#[derive(Debug)]
+pub(crate) struct HandlerGuard(pub(crate) Arc<CallHandle>);
+
+impl Drop for HandlerGuard {
+    fn drop(&mut self) {
+        self.0.end(if std::thread::panicking() {
+            Status::internal("the handler panicked")
+        } else {
+            Status::cancelled("the handler was dropped before it had ended")
+        });
+    }
+}
+
+fn set_waker(slot: &mut Option<std::task::Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *slot = Some(cx.waker().clone()),
+    }
+}

@@ -1,0 +1,311 @@
+//! The task of a connection: reads, keeps the time, tells who waits, and writes what others could
+//! not write themselves.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bowline_protocol::{ErrorCode, Event};
+use bytes::BytesMut;
+use tokio::time::Sleep;
+
+use super::handlers::{Handlers, Start};
+use super::{Shared, State};
+
+/// Room for one read of a quiet connection.
+const READ_MIN: usize = 4 * 1024;
+/// Room for one read of a busy connection.
+const READ_MAX: usize = 128 * 1024;
+/// Reads in a row that could have done with the least room before the buffer is given back.
+const QUIET_READS: u8 = 32;
+
+/// Drives one connection until it has ended.
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    handlers: Handlers,
+    input: BytesMut,
+    read_size: usize,
+    quiet_reads: u8,
+    /// Input is held back until what must go first has been written.
+    held: bool,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Refuse the connection with this as soon as the peer can be told.
+    refuse: Option<(ErrorCode, &'static str)>,
+    wakers: Vec<Waker>,
+    starts: Vec<Start>,
+}
+
+/// What a turn of the driver came to.
+enum Turn {
+    /// There is input.
+    Input,
+    /// Others have been woken and are about to add their frames.
+    Woken,
+    Closed,
+}
+
+impl Driver {
+    pub(crate) fn new(shared: Arc<Shared>, handlers: Handlers) -> Self {
+        Self {
+            shared,
+            handlers,
+            input: BytesMut::new(),
+            read_size: READ_MIN,
+            quiet_reads: 0,
+            held: false,
+            timer: None,
+            refuse: None,
+            wakers: Vec::new(),
+            starts: Vec::new(),
+        }
+    }
+
+    /// Ends the connection with this code once the peer has said what it speaks.
+    pub(crate) const fn refusing(mut self, code: ErrorCode, text: &'static str) -> Self {
+        self.refuse = Some((code, text));
+        self
+    }
+
+    /// Runs until the connection has ended.
+    pub(crate) async fn run(mut self) {
+        loop {
+            match poll_fn(|cx| self.poll_turn(cx)).await {
+                Turn::Closed => break,
+                Turn::Woken => tokio::task::yield_now().await,
+                Turn::Input => {
+                    if self.take_input() {
+                        // Those who were woken add their frames; then all go in one write. The
+                        // yield lets the runtime look at its sockets, too.
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+        }
+        tracing::debug!(connection = ?self.shared, "connection closed");
+    }
+
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        let now = Instant::now();
+        state.deferred = false;
+        match &mut state.driver {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => state.driver = Some(cx.waker().clone()),
+        }
+        if state.core.poll_timeout().is_some_and(|timer| timer <= now) {
+            state.core.handle_timeout(now);
+        }
+        loop {
+            shared.flush(&mut state, now);
+            shared.poll_unblock(&mut state, cx, now);
+            if state.blocked || !state.core.wants_transmit() && state.out.is_empty() {
+                break;
+            }
+        }
+        if self.handle_events(&mut state) {
+            drop(state);
+            self.wake_and_start();
+            return Poll::Ready(Turn::Woken);
+        }
+        if state.core.is_closed() {
+            return Poll::Ready(Turn::Closed);
+        }
+        if self.held && !state.blocked {
+            return Poll::Ready(Turn::Input);
+        }
+        let ring = state.core.poll_timeout();
+        state.armed = ring;
+        drop(state);
+        if self.poll_timer(ring, cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        if self.held { Poll::Pending } else { self.poll_read(cx) }
+    }
+
+    /// Sets the timer; ready if it has rung already.
+    fn poll_timer(&mut self, ring: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(ring) = ring else {
+            self.timer = None;
+            return Poll::Pending;
+        };
+        let ring = tokio::time::Instant::from_std(ring);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(ring)));
+        if timer.deadline() != ring {
+            timer.as_mut().reset(ring);
+        }
+        timer.as_mut().poll(cx)
+    }
+
+    /// Reads once.
+    // [OUT-001]
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        let hint = self.shared.lock().core.input_hint();
+        // Room for what is announced, but never much more than what has arrived.
+        let wanted = self.read_size.max(hint.min(self.input.len().max(READ_MAX)));
+        self.input.reserve(wanted);
+        let room = self.input.capacity() - self.input.len();
+        // Descriptors are not agreed on, so what comes along is closed.
+        let mut descriptors: Vec<OwnedFd> = Vec::new();
+        match self.shared.socket.poll_recv(cx, &mut self.input, &mut descriptors) {
+            Poll::Pending => {
+                if self.read_size == READ_MIN && self.input.is_empty() {
+                    self.input = BytesMut::new();
+                }
+                Poll::Pending
+            }
+            Poll::Ready(Ok(0)) => {
+                self.lost();
+                Poll::Ready(Turn::Woken)
+            }
+            Poll::Ready(Ok(n)) => {
+                self.adapt(n, room);
+                Poll::Ready(Turn::Input)
+            }
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "reading failed");
+                self.lost();
+                Poll::Ready(Turn::Woken)
+            }
+        }
+    }
+
+    fn lost(&self) {
+        self.shared.lock().core.handle_eof(Instant::now());
+    }
+
+    /// Makes the next read's room fit what comes.
+    fn adapt(&mut self, read: usize, room: usize) {
+        if read == room {
+            self.read_size = (self.read_size * 2).min(READ_MAX);
+            self.quiet_reads = 0;
+        } else if read > READ_MIN {
+            self.quiet_reads = 0;
+        } else if self.quiet_reads < QUIET_READS {
+            self.quiet_reads += 1;
+        } else {
+            self.read_size = READ_MIN;
+        }
+    }
+
+    /// Feeds what was read; true if others were woken and shall add their frames first.
+    fn take_input(&mut self) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        let now = Instant::now();
+        self.held = false;
+        state.core.settle();
+        loop {
+            let before = self.input.len();
+            state.core.handle_input(&mut self.input, now);
+            // [PRE-002]
+            if !state.core.is_established() {
+                shared.flush(&mut state, now);
+                if state.blocked {
+                    self.held = true;
+                    return false;
+                }
+            }
+            if self.input.is_empty() || self.input.len() == before {
+                break;
+            }
+        }
+        if state.core.is_established()
+            && let Some((code, text)) = self.refuse.take()
+        {
+            state.core.abort(code, text, now);
+        }
+        self.handle_events(&mut state);
+        let batch = self.wakers.len() + self.starts.len() > 1 || !self.starts.is_empty();
+        state.deferred = batch;
+        drop(state);
+        let woken = self.wakers.len();
+        self.wake_and_start();
+        batch && woken > 0
+    }
+
+    /// Sorts out what the core has to tell; true if somebody is to be woken or started.
+    fn handle_events(&mut self, state: &mut State) -> bool {
+        while let Some(event) = state.core.poll_event() {
+            match event {
+                Event::Request(call) => {
+                    self.starts.extend(self.handlers.on_request(state, call));
+                }
+                Event::Readable(id) => match self.handlers.on_readable(state, id) {
+                    Some(start) => self.starts.push(start),
+                    None => self.wakers.extend(state.take_recv(id)),
+                },
+                Event::Writable(id) => self.wakers.extend(state.take_send(id)),
+                Event::Stopped(id, _) => {
+                    self.handlers.on_stopped(state, id);
+                    self.wakers.extend(state.take_recv(id));
+                    self.wakers.extend(state.take_send(id));
+                    if let Some(handler) = state.entries.get(&id).and_then(|e| e.handler.as_ref()) {
+                        handler.abort();
+                    }
+                }
+                Event::Pong(number) => {
+                    state.ponged = number;
+                    self.wakers.append(&mut state.watchers);
+                }
+                Event::Closed(_) => {
+                    state.closed = true;
+                    self.wakers.append(&mut state.watchers);
+                }
+                _ => self.wakers.append(&mut state.watchers),
+            }
+        }
+        !self.wakers.is_empty() || !self.starts.is_empty()
+    }
+
+    fn wake_and_start(&mut self) {
+        for start in std::mem::take(&mut self.starts) {
+            start.run(&self.shared);
+        }
+        for waker in self.wakers.drain(..) {
+            waker.wake();
+        }
+    }
+}
+
+impl State {
+    fn take_recv(&mut self, id: bowline_protocol::CallId) -> Option<Waker> {
+        self.entries.get_mut(&id)?.recv.take()
+    }
+
+    fn take_send(&mut self, id: bowline_protocol::CallId) -> Option<Waker> {
+        self.entries.get_mut(&id)?.send.take()
+    }
+}
+
+impl Drop for Driver {
+    /// A driver that is dropped before the end (the runtime shuts down) leaves nobody waiting.
+    fn drop(&mut self) {
+        let wakers = {
+            let mut state = self.shared.lock();
+            if !state.core.is_closed() {
+                state.core.handle_eof(Instant::now());
+            }
+            state.closed = true;
+            let entries: Vec<_> = state.entries.values_mut().collect();
+            let mut wakers: Vec<Waker> = Vec::new();
+            for entry in entries {
+                wakers.extend(entry.recv.take());
+                wakers.extend(entry.send.take());
+            }
+            wakers.append(&mut state.watchers);
+            wakers
+        };
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! One connection at runtime: the core, its output and who waits on it, behind one short lock.
+//!
+//! Whoever has something to send puts it straight into the core and writes to the socket; there is
+//! no queue and no task between. A driver task reads, and writes what others could not.
+
+mod call;
+mod driver;
+mod handlers;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bowline_protocol::{
+    CallId, Config, Connection, ConnectionError, ErrorCode, Metadata, Open, OpenError, Outbound,
+    PeerLimits,
+};
+use bowline_transport::{PeerIdentity, Socket};
+use bytes::Bytes;
+use tokio::task::AbortHandle;
+
+pub(crate) use self::call::{CallHandle, HandlerGuard, Received};
+pub(crate) use self::driver::Driver;
+pub(crate) use self::handlers::Handlers;
+use crate::Status;
+
+/// Slices of one vectored write.
+const SLICES: usize = 32;
+
+/// A connection, shared by its driver, its channels and its calls.
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    socket: Box<dyn Socket>,
+}
+
+/// What the lock protects. It is never held over an await or a wake.
+pub(crate) struct State {
+    pub(crate) core: Connection,
+    out: Outbound,
+    entries: HashMap<CallId, Entry>,
+    /// The driver is about to write: others only add their frames.
+    deferred: bool,
+    /// The socket is full: the driver waits until it is not.
+    blocked: bool,
+    /// Writing has been ended.
+    shut: bool,
+    /// Set while the driver waits; taken by who wants it to run.
+    driver: Option<Waker>,
+    /// When the driver's timer rings.
+    armed: Option<Instant>,
+    /// Who waits for HELLO, an answered PING or the end.
+    watchers: Vec<Waker>,
+    /// The last PING answered.
+    pub(crate) ponged: u64,
+    closed: bool,
+}
+
+/// Who waits on a call.
+#[derive(Default)]
+struct Entry {
+    recv: Option<Waker>,
+    send: Option<Waker>,
+    handler: Option<AbortHandle>,
+    trailers: Metadata,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        socket: Box<dyn Socket>,
+        mut config: Config,
+    ) -> Result<Arc<Self>, bowline_protocol::LimitError> {
+        config.keeps_written = socket.capabilities().keeps_written;
+        let state = State {
+            core: Connection::new(config, Instant::now())?,
+            out: Outbound::new(),
+            entries: HashMap::new(),
+            deferred: false,
+            blocked: false,
+            shut: false,
+            driver: None,
+            armed: None,
+            watchers: Vec::new(),
+            ponged: 0,
+            closed: false,
+        };
+        Ok(Arc::new(Self { state: Mutex::new(state), socket }))
+    }
+
+    pub(crate) fn peer(&self) -> &PeerIdentity {
+        self.socket.peer()
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic under the lock is a bug of ours; what the state says still holds call by call.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state and sends what came of it.
+    fn with<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.lock();
+        let result = change(&mut state);
+        let mut driver = None;
+        if !state.deferred {
+            self.flush(&mut state, Instant::now());
+            if state.needs_driver() {
+                driver = state.driver.take();
+            }
+        }
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        result
+    }
+
+    /// Changes the state and lets the driver send what came of it, together with what others add
+    /// until it runs.
+    fn with_deferred<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.lock();
+        let result = change(&mut state);
+        let driver = state.driver.take();
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        result
+    }
+
+    /// Writes as much as the socket takes.
+    fn flush(&self, state: &mut State, now: Instant) {
+        while !state.blocked {
+            state.core.poll_transmit(&mut state.out, now);
+            if state.out.is_empty() {
+                self.end_writing(state);
+                break;
+            }
+            match self.write(state, |socket, slices| socket.try_send(slices, &[])) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.blocked = true,
+                Err(_) => state.core.handle_write_failed(now),
+            }
+        }
+    }
+
+    /// Waits until the socket takes more, and writes.
+    fn poll_unblock(&self, state: &mut State, cx: &mut Context<'_>, now: Instant) {
+        while state.blocked {
+            let mut pending = false;
+            let written =
+                self.write(state, |socket, slices| match socket.poll_send(cx, slices, &[]) {
+                    Poll::Ready(result) => result,
+                    Poll::Pending => {
+                        pending = true;
+                        Ok(0)
+                    }
+                });
+            if pending {
+                return;
+            }
+            state.blocked = false;
+            if written.is_err() {
+                state.core.handle_write_failed(now);
+            }
+        }
+    }
+
+    fn write(
+        &self,
+        state: &mut State,
+        send: impl FnOnce(&dyn Socket, &[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<()> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let filled = state.out.slices(&mut slices);
+        let sent = match send(&*self.socket, &slices[..filled]) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            result => result?,
+        };
+        state.out.advance(sent);
+        Ok(())
+    }
+
+    fn end_writing(&self, state: &mut State) {
+        if state.core.is_write_ended() && !state.shut {
+            state.shut = true;
+            // A peer that is gone cannot be told; reading finds that out.
+            let _ = self.socket.shutdown();
+        }
+    }
+
+    /// Opens a call and sends its message, if it has one already.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        open: Open,
+        message: Option<Bytes>,
+    ) -> Result<CallHandle, Status> {
+        let id = self.with(|state| {
+            let id = state.core.open(open, Instant::now()).map_err(open_status)?;
+            if let Some(message) = message
+                && let Some(mut call) = state.core.call(id)
+                && let Err(error) = call.send(message, true)
+            {
+                call.cancel();
+                return Err(Status::resource_exhausted(error.to_string()).with_not_started(true));
+            }
+            Ok(id)
+        })?;
+        Ok(CallHandle::caller(Arc::clone(self), id))
+    }
+
+    /// Takes no more calls, lets those that are open end, and ends the connection.
+    pub(crate) fn drain(&self) {
+        self.with(|state| state.core.drain());
+        self.kick();
+    }
+
+    /// Ends the connection at once.
+    pub(crate) fn abort(&self, code: ErrorCode, text: &str) {
+        self.with(|state| state.core.abort(code, text, Instant::now()));
+        self.kick();
+    }
+
+    /// Makes the driver run.
+    fn kick(&self) {
+        let driver = self.lock().driver.take();
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+
+    /// New calls can be opened.
+    pub(crate) fn is_usable(&self) -> bool {
+        let state = self.lock();
+        !state.closed && !state.core.is_draining() && state.core.error().is_none()
+    }
+
+    /// Waits for the peer's HELLO.
+    pub(crate) fn poll_established(&self, cx: &Context<'_>) -> Poll<Result<PeerLimits, Status>> {
+        let mut state = self.lock();
+        if let Some(error) = state.core.error() {
+            return Poll::Ready(Err(connection_status(error)));
+        }
+        if state.core.is_established() {
+            return Poll::Ready(Ok(state.core.peer_limits().clone()));
+        }
+        state.watch(cx);
+        Poll::Pending
+    }
+
+    /// Sends a PING.
+    pub(crate) fn ping(&self) -> u64 {
+        self.with(|state| state.core.ping())
+    }
+
+    /// Waits for the answer to a PING.
+    pub(crate) fn poll_ponged(&self, number: u64, cx: &Context<'_>) -> Poll<Result<(), Status>> {
+        let mut state = self.lock();
+        if state.ponged >= number {
+            return Poll::Ready(Ok(()));
+        }
+        if state.closed || state.core.error().is_some() {
+            let error = state.core.error().cloned().unwrap_or(ConnectionError::LocallyClosed);
+            return Poll::Ready(Err(connection_status(&error)));
+        }
+        state.watch(cx);
+        Poll::Pending
+    }
+
+    /// Waits for the end of the connection.
+    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<Option<ConnectionError>> {
+        let mut state = self.lock();
+        if state.closed {
+            return Poll::Ready(state.core.error().cloned());
+        }
+        state.watch(cx);
+        Poll::Pending
+    }
+}
+
+impl State {
+    /// There is something that only the driver does.
+    fn needs_driver(&self) -> bool {
+        let earlier = |timer: Instant| self.armed.is_none_or(|armed| timer < armed);
+        self.blocked
+            || self.core.has_events()
+            || self.core.is_closed()
+            || self.core.poll_timeout().is_some_and(earlier)
+    }
+
+    fn watch(&mut self, cx: &Context<'_>) {
+        if !self.watchers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            self.watchers.push(cx.waker().clone());
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
+
+/// What the caller is told of a call that could not be opened.
+fn open_status(error: OpenError) -> Status {
+    let status = match &error {
+        OpenError::Connection(connection) => connection_status(connection),
+        OpenError::NoCalls => Status::unimplemented(error.to_string()),
+        OpenError::MethodName { .. } => Status::invalid_argument(error.to_string()),
+        OpenError::Metadata(error) => match error {
+            bowline_protocol::MetadataError::TooLarge { .. } => {
+                Status::resource_exhausted(error.to_string())
+            }
+            _ => Status::invalid_argument(error.to_string()),
+        },
+        OpenError::IdsExhausted => Status::unavailable(error.to_string()),
+        _ => Status::resource_exhausted(error.to_string()),
+    };
+    status.with_not_started(true)
+}
+
+/// What a user of the connection is told of its end.
+pub(crate) fn connection_status(error: &ConnectionError) -> Status {
+    match error {
+        ConnectionError::PeerIncompatible(_) => Status::failed_precondition(error.to_string()),
+        _ => Status::unavailable(error.to_string()),
+    }
+}

@@ -1,0 +1,172 @@
+//! Connecting again, with backoff and jitter.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::Status;
+use crate::channel::{ChannelBuilder, Link};
+use crate::error::Error;
+
+/// How a channel connects again: the pause before each attempt grows from `initial` to `max`, and is
+/// varied at random so that many clients do not come back at the same moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Reconnect {
+    /// Pause before the second attempt; the first is made at once.
+    pub initial: Duration,
+    /// Longest pause.
+    pub max: Duration,
+    /// By how much each pause is longer than the one before.
+    pub factor: f64,
+    /// Part of a pause by which it is varied at random in both directions, 0 to 1.
+    pub jitter: f64,
+    /// How long a call without a deadline waits for a connection.
+    pub patience: Duration,
+}
+
+impl Default for Reconnect {
+    /// From 20 ms to 2 s, by 1.6, ± 20 %; a call without a deadline waits for 20 s.
+    fn default() -> Self {
+        Self {
+            initial: Duration::from_millis(20),
+            max: Duration::from_secs(2),
+            factor: 1.6,
+            jitter: 0.2,
+            patience: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Reconnect {
+    /// The pause before the attempt with this number, from 0; `random` is from 0 to 1.
+    fn pause(&self, attempt: u32, random: f64) -> Duration {
+        if attempt == 0 {
+            return Duration::ZERO;
+        }
+        let exponent = i32::try_from(attempt - 1).unwrap_or(i32::MAX);
+        let factor = self.factor.max(1.0).powi(exponent);
+        let longest = self.max.as_secs_f64();
+        let pause = (self.initial.as_secs_f64() * factor).min(longest);
+        let jitter = self.jitter.clamp(0.0, 1.0);
+        let varied = pause * (1.0 + jitter * (2.0 * random - 1.0));
+        Duration::try_from_secs_f64(varied).unwrap_or(self.max)
+    }
+}
+
+/// A connection that is made again when it is lost.
+pub(crate) struct Reconnecting {
+    builder: ChannelBuilder,
+    policy: Reconnect,
+    current: Mutex<Current>,
+    /// Held by the one who connects.
+    connecting: tokio::sync::Mutex<Attempts>,
+}
+
+#[derive(Default)]
+struct Current {
+    link: Option<Arc<Link>>,
+    closed: bool,
+}
+
+/// Attempts since a connection last stood.
+struct Attempts {
+    made: u32,
+    next: Option<Instant>,
+}
+
+impl Reconnecting {
+    pub(crate) fn new(builder: ChannelBuilder, policy: Reconnect, link: Option<Arc<Link>>) -> Self {
+        Self {
+            builder,
+            policy,
+            current: Mutex::new(Current { link, closed: false }),
+            connecting: tokio::sync::Mutex::new(Attempts { made: 0, next: None }),
+        }
+    }
+
+    /// The connection, made first if there is none: at the deadline the wait ends.
+    pub(crate) async fn link(&self, deadline: Option<Instant>) -> Result<Arc<Link>, Status> {
+        if let Some(link) = self.current()? {
+            return Ok(link);
+        }
+        let until = deadline.unwrap_or_else(|| Instant::now() + self.policy.patience);
+        let mut last_error = None;
+        let connected = tokio::time::timeout_at(until.into(), self.connect(&mut last_error)).await;
+        connected.unwrap_or_else(|_| {
+            let mut text = "there was no connection in time".to_owned();
+            if let Some(error) = last_error {
+                text = format!("{text}: {error}");
+            }
+            let status = match deadline {
+                Some(_) => Status::deadline_exceeded(text),
+                None => Status::unavailable(text),
+            };
+            Err(status.with_not_started(true))
+        })
+    }
+
+    async fn connect(&self, last_error: &mut Option<Error>) -> Result<Arc<Link>, Status> {
+        let mut attempts = self.connecting.lock().await;
+        loop {
+            if let Some(link) = self.current()? {
+                return Ok(link);
+            }
+            if let Some(next) = attempts.next {
+                tokio::time::sleep_until(next.into()).await;
+            }
+            // Counted before it is made: an attempt that is given up counts, too.
+            attempts.made += 1;
+            let pause = self.policy.pause(attempts.made, fastrand::f64());
+            attempts.next = Some(Instant::now() + pause);
+            match self.builder.connect_once().await {
+                Ok(link) => {
+                    let mut current = self.lock();
+                    current.link = Some(Arc::clone(&link));
+                    return Ok(link);
+                }
+                Err(error) if is_retryable(&error) => {
+                    tracing::debug!(%error, "connecting failed");
+                    *last_error = Some(error);
+                }
+                Err(error) => {
+                    return Err(Status::unavailable(error.to_string()).with_not_started(true));
+                }
+            }
+        }
+    }
+
+    /// The connection, if it can be used.
+    fn current(&self) -> Result<Option<Arc<Link>>, Status> {
+        let current = self.lock();
+        if current.closed {
+            let text = "this side closed the channel";
+            return Err(Status::unavailable(text).with_not_started(true));
+        }
+        Ok(current.link.as_ref().filter(|link| link.shared.is_usable()).map(Arc::clone))
+    }
+
+    /// Makes no more connections, and gives back the last one.
+    pub(crate) fn close(&self) -> Option<Arc<Link>> {
+        let mut current = self.lock();
+        current.closed = true;
+        current.link.take()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_retryable(error: &Error) -> bool {
+    matches!(error, Error::Transport(error) if error.is_retryable())
+}
+
+impl fmt::Debug for Reconnecting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.builder.connector.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! Requests and responses: a message and what goes beside it.
+
+use std::time::{Duration, Instant};
+
+use bowline_protocol::Metadata;
+use bowline_transport::PeerIdentity;
+
+use crate::channel::Channel;
+
+/// A message of a caller, with metadata and a deadline; at the server with the caller's identity.
+#[derive(Debug, Clone)]
+pub struct Request<T> {
+    message: T,
+    metadata: Metadata,
+    deadline: Option<Deadline>,
+    caller: Option<Channel>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Deadline {
+    In(Duration),
+    At(Instant),
+}
+
+impl<T> Request<T> {
+    /// A request without metadata and deadline.
+    pub const fn new(message: T) -> Self {
+        Self { message, metadata: Metadata::new(), deadline: None, caller: None }
+    }
+
+    pub(crate) const fn received(
+        message: T,
+        metadata: Metadata,
+        deadline: Option<Instant>,
+        caller: Channel,
+    ) -> Self {
+        let deadline = match deadline {
+            Some(at) => Some(Deadline::At(at)),
+            None => None,
+        };
+        Self { message, metadata, deadline, caller: Some(caller) }
+    }
+
+    /// Ends the call with DEADLINE_EXCEEDED when it has not ended this long after it was made.
+    pub const fn set_timeout(&mut self, timeout: Duration) {
+        self.deadline = Some(Deadline::In(timeout));
+    }
+
+    /// As [`set_timeout`](Self::set_timeout), for use in an expression.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.set_timeout(timeout);
+        self
+    }
+
+    /// Sets the metadata, for use in an expression.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// The message.
+    pub const fn message(&self) -> &T {
+        &self.message
+    }
+
+    /// The message, to be changed.
+    pub const fn message_mut(&mut self) -> &mut T {
+        &mut self.message
+    }
+
+    /// The message alone.
+    pub fn into_inner(self) -> T {
+        self.message
+    }
+
+    /// What the caller says beside the message.
+    pub const fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The metadata, to be changed.
+    pub const fn metadata_mut(&mut self) -> &mut Metadata {
+        &mut self.metadata
+    }
+
+    /// In a handler: when the call must have ended. The handler is dropped then.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.deadline? {
+            Deadline::At(at) => Some(at),
+            Deadline::In(timeout) => Instant::now().checked_add(timeout),
+        }
+    }
+
+    /// In a handler: who calls, as far as the transport knows; for a Unix socket the uid, gid and
+    /// pid that the kernel vouches for.
+    pub fn peer(&self) -> Option<&PeerIdentity> {
+        self.caller.as_ref().and_then(Channel::peer)
+    }
+
+    /// In a handler: a channel back to the caller, for callbacks on the same connection. Calls fail
+    /// with UNIMPLEMENTED unless the client takes calls
+    /// ([`ChannelBuilder::add_service`](crate::ChannelBuilder::add_service)).
+    pub const fn caller(&self) -> Option<&Channel> {
+        self.caller.as_ref()
+    }
+
+    pub(crate) fn into_parts(self, default: Option<Duration>) -> (T, Metadata, Option<Instant>) {
+        let default = default.map(Deadline::In);
+        let deadline = match self.deadline.or(default) {
+            Some(Deadline::At(at)) => Some(at),
+            Some(Deadline::In(timeout)) => Instant::now().checked_add(timeout),
+            None => None,
+        };
+        (self.message, self.metadata, deadline)
+    }
+}
+
+/// What can be the request of a call: a [`Request`], or the message alone.
+pub trait IntoRequest<T> {
+    /// The request.
+    fn into_request(self) -> Request<T>;
+}
+
+impl<T> IntoRequest<T> for Request<T> {
+    fn into_request(self) -> Self {
+        self
+    }
+}
+
+impl<T> IntoRequest<T> for T {
+    fn into_request(self) -> Request<T> {
+        Request::new(self)
+    }
+}
+
+/// A message of a server, with initial and trailing metadata.
+#[derive(Debug, Clone)]
+pub struct Response<T> {
+    message: T,
+    metadata: Metadata,
+    trailers: Metadata,
+}
+
+impl<T> Response<T> {
+    /// A response without metadata.
+    pub const fn new(message: T) -> Self {
+        Self { message, metadata: Metadata::new(), trailers: Metadata::new() }
+    }
+
+    pub(crate) const fn from_parts(message: T, metadata: Metadata, trailers: Metadata) -> Self {
+        Self { message, metadata, trailers }
+    }
+
+    pub(crate) fn into_parts(self) -> (T, Metadata, Metadata) {
+        (self.message, self.metadata, self.trailers)
+    }
+
+    /// The message.
+    pub const fn message(&self) -> &T {
+        &self.message
+    }
+
+    /// The message alone.
+    pub fn into_inner(self) -> T {
+        self.message
+    }
+
+    /// Initial metadata: what goes before the message.
+    pub const fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Initial metadata, to be changed.
+    pub const fn metadata_mut(&mut self) -> &mut Metadata {
+        &mut self.metadata
+    }
+
+    /// Trailing metadata: what goes behind the message.
+    pub const fn trailers(&self) -> &Metadata {
+        &self.trailers
+    }
+
+    /// Trailing metadata, to be changed.
+    pub const fn trailers_mut(&mut self) -> &mut Metadata {
+        &mut self.trailers
+    }
+}
+
+impl<T> From<T> for Response<T> {
+    fn from(message: T) -> Self {
+        Self::new(message)
+    }
+}
