@@ -4,6 +4,8 @@
 //! cargo run -p bowline --example callbacks
 //! ```
 
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+
 use bowline::{Channel, Request, Response, Sender, Server, Status, Streaming};
 use greeter::greeter_client::GreeterClient;
 use greeter::greeter_server::{Greeter, GreeterServer};

@@ -4,6 +4,8 @@
 //! cargo run -p bowline --example deadline
 //! ```
 
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+
 use std::time::Duration;
 
 use bowline::{Channel, Code, Request, Response, Sender, Server, Status, Streaming};

@@ -4,6 +4,8 @@
 //! cargo run -p bowline --example hello_client -- unix:/tmp/hello.sock Ada
 //! ```
 
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+
 use bowline::{Channel, Code, Request};
 use greeter::HelloRequest;
 use greeter::greeter_client::GreeterClient;

@@ -7,6 +7,8 @@
 //! Bowline does what such a server always has to: the file of a dead server is replaced and a live
 //! one's is not, the mode is in force before anyone can connect, and the file is gone at the end.
 
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+
 use bowline::{Request, Response, Server, Status};
 use greeter::greeter_server::{Greeter, GreeterServer};
 use greeter::{CountRequest, HelloReply, HelloRequest, Line, Number, WorkReply, WorkRequest};

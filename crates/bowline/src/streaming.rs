@@ -40,10 +40,7 @@ impl<T: Message + Default> Streaming<T> {
     /// How the call ended, if not well; the same again on every further call. INTERNAL at a client
     /// and INVALID_ARGUMENT at a server if a message does not decode.
     pub async fn message(&mut self) -> Result<Option<T>, Status> {
-        let waiting = Waiting(&Arc::clone(&self.call));
-        let result = poll_fn(|cx| self.poll_message(cx)).await;
-        drop(waiting);
-        result
+        Next { stream: self, waiting: false }.await
     }
 
     /// The initial metadata: waits until the server has accepted the call or ended it.
@@ -91,12 +88,28 @@ impl<T: Message + Default> Streaming<T> {
     }
 }
 
-/// Gives up the wait for a message when it is dropped.
-struct Waiting<'a>(&'a Arc<CallHandle>);
+/// Waits for the next message, and gives the wait up when it is dropped before it has come.
+struct Next<'a, T> {
+    stream: &'a mut Streaming<T>,
+    waiting: bool,
+}
 
-impl Drop for Waiting<'_> {
+impl<T: Message + Default> Future for Next<'_, T> {
+    type Output = Result<Option<T>, Status>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = self.stream.poll_message(cx);
+        self.waiting = result.is_pending();
+        result
+    }
+}
+
+impl<T> Drop for Next<'_, T> {
+    // [CRD-004]
     fn drop(&mut self) {
-        self.0.stop_waiting();
+        if self.waiting {
+            self.stream.call.stop_waiting();
+        }
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bowline_protocol::{CallId, Message, Metadata, Recv, SendError, Status};
 use bytes::Bytes;
 
-use super::Shared;
+use super::{Entry, Shared};
 
 /// What a call has brought.
 #[derive(Debug)]
@@ -54,10 +54,13 @@ impl CallHandle {
             Recv::Message(message) => Poll::Ready(Received::Message(message)),
             Recv::Finished => return Poll::Ready(Received::Finished),
             Recv::Ended(status) => {
+                let mut entry = None;
                 if self.caller {
                     self.over.store(true, Ordering::Relaxed);
-                    state.entries.remove(&self.id);
+                    entry = state.entries.remove(&self.id);
                 }
+                drop(state);
+                wake(entry);
                 return Poll::Ready(Received::Ended(status));
             }
             _ => {
@@ -139,15 +142,17 @@ impl CallHandle {
 
     /// Sends the last message, with END; for a responder that ends the handler well.
     pub(crate) fn send_last(&self, message: Bytes) -> Result<(), SendError> {
-        self.shared.with(|state| {
+        let entry = self.shared.with(|state| {
             let Some(mut call) = state.core.call(self.id) else { return Err(SendError::Closed) };
             call.send(message, true)?;
-            if !self.caller {
-                self.over.store(true, Ordering::Relaxed);
-                state.entries.remove(&self.id);
+            if self.caller {
+                return Ok(None);
             }
-            Ok(())
-        })
+            self.over.store(true, Ordering::Relaxed);
+            Ok(state.entries.remove(&self.id))
+        })?;
+        wake(entry);
+        Ok(())
     }
 
     /// For a responder: sends the initial metadata.
@@ -186,12 +191,13 @@ impl CallHandle {
         if self.over.swap(true, Ordering::Relaxed) {
             return;
         }
-        self.shared.with(|state| {
-            state.entries.remove(&self.id);
+        let entry = self.shared.with(|state| {
             if let Some(mut call) = state.core.call(self.id) {
                 call.end(status);
             }
+            state.entries.remove(&self.id)
         });
+        wake(entry);
     }
 
     /// For a caller: gives the call up.
@@ -199,12 +205,13 @@ impl CallHandle {
         if self.over.swap(true, Ordering::Relaxed) {
             return;
         }
-        self.shared.with(|state| {
-            state.entries.remove(&self.id);
+        let entry = self.shared.with(|state| {
             if let Some(call) = state.core.call(self.id) {
                 call.cancel();
             }
+            state.entries.remove(&self.id)
         });
+        wake(entry);
     }
 }
 
@@ -231,7 +238,15 @@ impl Drop for HandlerGuard {
     }
 }
 
-fn set_waker(slot: &mut Option<std::task::Waker>, cx: &Context<'_>) {
+/// Tells who still waits on a call, in its other half or another task, that it is over. Never under
+/// the lock: with a waker may go a task that owns this very call.
+fn wake(entry: Option<Entry>) {
+    if let Some(Entry { recv, send, .. }) = entry {
+        recv.into_iter().chain(send).for_each(Waker::wake);
+    }
+}
+
+fn set_waker(slot: &mut Option<Waker>, cx: &Context<'_>) {
     match slot {
         Some(waker) => waker.clone_from(cx.waker()),
         None => *slot = Some(cx.waker().clone()),

@@ -118,27 +118,27 @@ impl Driver {
         if self.held && !state.blocked {
             return Poll::Ready(Turn::Input);
         }
-        let ring = state.core.poll_timeout();
-        state.armed = ring;
+        state.armed = self.poll_timer(state.core.poll_timeout(), cx);
         drop(state);
-        if self.poll_timer(ring, cx).is_ready() {
-            cx.waker().wake_by_ref();
-        }
         if self.held { Poll::Pending } else { self.poll_read(cx) }
     }
 
-    /// Sets the timer; ready if it has rung already.
-    fn poll_timer(&mut self, ring: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(ring) = ring else {
-            self.timer = None;
-            return Poll::Pending;
+    /// Makes the timer ring no later than this, and returns when it will. A timer that is set for an
+    /// earlier time stays: most deadlines never come, and a needless turn is cheaper than setting
+    /// the timer for each call.
+    fn poll_timer(&mut self, ring: Option<Instant>, cx: &mut Context<'_>) -> Option<Instant> {
+        let set = self.timer.as_ref().filter(|timer| !timer.is_elapsed());
+        let set = set.map(|timer| timer.deadline().into_std());
+        let Some(ring) = ring.filter(|ring| set.is_none_or(|set| *ring < set)) else {
+            return set;
         };
-        let ring = tokio::time::Instant::from_std(ring);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(ring)));
-        if timer.deadline() != ring {
-            timer.as_mut().reset(ring);
+        let at = tokio::time::Instant::from_std(ring);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        timer.as_mut().reset(at);
+        if timer.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
         }
-        timer.as_mut().poll(cx)
+        Some(ring)
     }
 
     /// Reads once.

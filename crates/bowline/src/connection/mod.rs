@@ -116,6 +116,10 @@ impl Shared {
         result
     }
 
+    fn with_flush<R>(&self, deferred: bool, change: impl FnOnce(&mut State) -> R) -> R {
+        if deferred { self.with_deferred(change) } else { self.with(change) }
+    }
+
     /// Changes the state and lets the driver send what came of it, together with what others add
     /// until it runs.
     fn with_deferred<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
@@ -196,7 +200,9 @@ impl Shared {
         open: Open,
         message: Option<Bytes>,
     ) -> Result<CallHandle, Status> {
-        let id = self.with(|state| {
+        // Without a message, one is about to follow: both go in one write.
+        let deferred = message.is_none();
+        let id = self.with_flush(deferred, |state| {
             let id = state.core.open(open, Instant::now()).map_err(open_status)?;
             if let Some(message) = message
                 && let Some(mut call) = state.core.call(id)
