@@ -38,7 +38,7 @@ struct External {
 const EXTERNAL: &[External] = &[External {
     name: "python_peer",
     needs: "python3",
-    alone: "cargo test -p bowline-tests python_peer",
+    alone: "cargo test -p bowline-cli python_peer",
 }];
 
 /// Whether all that ran passed and nothing was skipped that must not be.
