@@ -31,7 +31,7 @@ impl SendCredit {
         self.granted - self.used
     }
 
-    pub(crate) fn assert_invariants(&self, place: &str) {
+    pub(crate) fn assert_invariants(&self, place: std::fmt::Arguments<'_>) {
         assert!(self.used <= self.granted, "{place}: {self:?}");
         assert!(self.granted < NUMBER_END, "{place}: {self:?}");
     }
@@ -97,7 +97,7 @@ impl RecvCredit {
     }
 
     /// Grants what is due while the application waits with nothing to take.
-    // [CRD-003]
+    // [CRD-003] [CRD-008]
     pub(crate) fn grant_waiting(&mut self) -> bool {
         self.window + self.taken > self.granted
             && self.grant_to(self.window + self.taken + self.ahead)
@@ -137,7 +137,7 @@ impl RecvCredit {
         self.granted >= (self.window + self.taken).min(NUMBER_END - 1)
     }
 
-    pub(crate) fn assert_invariants(&self, place: &str) {
+    pub(crate) fn assert_invariants(&self, place: std::fmt::Arguments<'_>) {
         assert!(self.taken <= self.received, "{place}: {self:?}");
         assert!(self.received + self.owed <= self.granted, "{place}: {self:?}");
         assert!(self.window <= self.granted && self.granted < NUMBER_END, "{place}: {self:?}");

@@ -83,7 +83,9 @@ pub enum PeerIncompatible {
         len: u8,
     },
     /// It speaks another major version.
-    #[error("the peer speaks major version {theirs} of the protocol, this side {ours}: update the older one")]
+    #[error(
+        "the peer speaks major version {theirs} of the protocol, this side {ours}: update the older one"
+    )]
     Version {
         /// The peer's version.
         theirs: u8,
@@ -339,7 +341,9 @@ pub enum MetadataError {
         key: String,
     },
     /// Not a text value.
-    #[error("the value of the metadata key {key:?} is not printable ASCII; use a key that ends in -bin for bytes")]
+    #[error(
+        "the value of the metadata key {key:?} is not printable ASCII; use a key that ends in -bin for bytes"
+    )]
     Value {
         /// The key.
         key: String,

@@ -128,6 +128,7 @@ pub struct FrameHeader {
     /// How many descriptors the frame takes.
     pub fds: u8,
     /// Of no meaning.
+    // [FRM-004]
     pub reserved: u8,
     /// Id of the call, or 0.
     pub call: u64,
@@ -213,7 +214,11 @@ impl FrameHeader {
             Some(_) => limits.metadata_max,
         };
         if self.length > limit {
-            return Err(PeerMisbehaved::FrameTooLong { kind: self.kind, length: self.length, limit });
+            return Err(PeerMisbehaved::FrameTooLong {
+                kind: self.kind,
+                length: self.length,
+                limit,
+            });
         }
         // [FRM-002]
         let Some(kind) = known else {

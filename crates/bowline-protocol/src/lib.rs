@@ -112,3 +112,6 @@ impl Side {
         if call % 2 == 1 { Self::Connecting } else { Self::Accepting }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,6 +114,11 @@ impl Limits {
                 return Err(LimitError::TooLarge { name, value });
             }
         }
+        for (name, value) in [("output_max", self.output_max), ("waiting_max", self.waiting_max)] {
+            if value == 0 {
+                return Err(LimitError::TooSmall { name, value: 0, least: 1 });
+            }
+        }
         if self.window_ahead >= NUMBER_END / 8 {
             return Err(LimitError::TooLarge { name: "window_ahead", value: self.window_ahead });
         }

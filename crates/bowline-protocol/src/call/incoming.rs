@@ -288,7 +288,7 @@ impl Incoming {
         self.partial.as_ref().map_or(0, |partial| partial.bytes.capacity())
     }
 
-    pub(crate) fn assert_invariants(&self, place: &str) {
+    pub(crate) fn assert_invariants(&self, place: std::fmt::Arguments<'_>) {
         self.credit.assert_invariants(place);
         let whole: u64 = self.queue.iter().map(Message::cost).sum();
         let partial = self.partial.as_ref().filter(|_| !self.discarding);

@@ -130,9 +130,10 @@ impl Outgoing {
         }
     }
 
-    pub(crate) fn assert_invariants(&self, place: &str) {
+    pub(crate) fn assert_invariants(&self, place: std::fmt::Arguments<'_>) {
         self.credit.assert_invariants(place);
-        let cost = |waiting: &Waiting| message_cost(waiting.payload.len() as u64, waiting.descriptors);
+        let cost =
+            |waiting: &Waiting| message_cost(waiting.payload.len() as u64, waiting.descriptors);
         let first = self.queue.front().filter(|_| self.cut > 0);
         let charged = first.map_or(0, |first| message_cost(self.cut as u64, first.descriptors));
         let queued = self.queue.iter().map(cost).sum::<u64>() - charged;
@@ -165,7 +166,8 @@ impl Outgoing {
         (piece > 0).then_some(piece)
     }
 
-    /// Puts the next DATA frame into the output.
+    /// Puts the next DATA frame into the output: always of the first message that waits.
+    // [MSG-004]
     pub(crate) fn send_data(&mut self, call: u64, peer: &PeerLimits, out: &mut Outbound) -> Sent {
         let Some(first) = self.queue.front() else { return Sent::Nothing };
         let Some(piece) = self.next_piece(first, peer) else { return Sent::Nothing };

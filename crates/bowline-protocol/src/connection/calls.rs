@@ -219,6 +219,18 @@ impl<'a> CallMut<'a> {
         }
     }
 
+    /// For a caller: gives the call up, and tells the application so as CANCELLED, unless the call has
+    /// ended already.
+    // [CAN-001]
+    pub fn abandon(&mut self, text: &str) {
+        let waiting = match &self.inner().role {
+            Role::Caller(caller) if caller.outcome.is_none() => caller.life == CallerState::Waiting,
+            Role::Caller(_) | Role::Responder(_) => return,
+        };
+        let status = Status::cancelled(text).with_not_started(waiting);
+        self.connection.conclude(self.id, status);
+    }
+
     /// For a caller: gives the call up. It says nothing more to the application.
     // [CAN-001]
     pub fn cancel(mut self) {

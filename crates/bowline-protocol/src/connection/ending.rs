@@ -58,7 +58,14 @@ impl Connection {
             TimedOut::Stall => ErrorCode::Stalled,
             _ => ErrorCode::TimedOut,
         };
-        self.fail(ConnectionError::TimedOut(what), code, now);
+        // The peer reads this, so it is said from its side.
+        let text = match what {
+            TimedOut::Handshake => "your handshake took too long (handshake_timeout)",
+            TimedOut::Frame => "a frame of yours took too long (frame_timeout)",
+            TimedOut::Keepalive => "you gave no sign of life for twice the keepalive interval",
+            TimedOut::Stall => "you did not read: output moved no byte in time (stall_timeout)",
+        };
+        self.fail_with(ConnectionError::TimedOut(what), code, text.to_owned(), now);
     }
 
     /// The deadline of a call has passed.
@@ -226,20 +233,16 @@ impl Connection {
     /// A rule was broken: ends the connection and says why.
     // [ERR-001]
     pub(super) fn fail_misbehaved(&mut self, error: PeerMisbehaved, now: Instant) {
-        let code = error.code();
-        self.fail(ConnectionError::PeerMisbehaved(error), code, now);
+        // The text is read by the one at fault.
+        let (code, text) = (error.code(), error.to_string());
+        self.fail_with(ConnectionError::PeerMisbehaved(error), code, text, now);
     }
 
     /// Ends the connection with a GOAWAY of this code.
-    pub(super) fn fail(&mut self, error: ConnectionError, code: ErrorCode, now: Instant) {
+    fn fail_with(&mut self, error: ConnectionError, code: ErrorCode, text: String, now: Instant) {
         if matches!(self.phase, Phase::Finishing | Phase::Discarding | Phase::Closed) {
             return;
         }
-        let text = error.to_string();
-        self.fail_with(error, code, text, now);
-    }
-
-    fn fail_with(&mut self, error: ConnectionError, code: ErrorCode, text: String, now: Instant) {
         self.transmit.goaway_error = Some((code, text));
         self.lose(error, None);
         self.phase = Phase::Discarding;
@@ -269,8 +272,8 @@ impl Connection {
             let Some(call) = self.calls.get(&id) else { continue };
             match &call.role {
                 Role::Caller(caller) => {
-                    let not_started = caller.life == CallerState::Waiting
-                        || last.is_some_and(|last| id.0 > last);
+                    let not_started =
+                        caller.life == CallerState::Waiting || last.is_some_and(|last| id.0 > last);
                     self.caller_over(id, CallerEvent::Lost);
                     let status = lost_status(&error).with_not_started(not_started);
                     self.set_outcome(id, status);
@@ -317,6 +320,8 @@ impl Connection {
             Phase::Closed => return,
             Phase::Open if self.is_idle() && !self.receive.is_inside_frame() => {}
             Phase::Finishing | Phase::Discarding => {}
+            // A port probe, or a client that thought better of it: nothing was lost.
+            Phase::Preface if self.side() == crate::Side::Accepting => {}
             _ => {
                 let last = self.knows_nothing_started().then_some(0);
                 self.lose(ConnectionError::Eof, last);
@@ -398,7 +403,7 @@ impl Connection {
             self.drain = Drain::None;
             self.drain();
         }
-        if self.peer_goaway.is_some() && self.is_idle() && self.drain != Drain::Real {
+        if self.is_answer_due() {
             self.transmit.goaway_first = false;
             self.transmit.goaway_real = true;
             self.drain = Drain::Real;
@@ -408,6 +413,18 @@ impl Connection {
             self.transmit.ended = true;
             self.receive.frame_deadline = None;
         }
+    }
+
+    // [CLS-002]
+    fn is_answer_due(&self) -> bool {
+        self.peer_goaway.is_some() && self.is_idle() && self.drain != Drain::Real
+    }
+
+    /// [`review_closing`](Self::review_closing) has something to do.
+    pub(super) fn is_closing_due(&self) -> bool {
+        let drained = self.receive.refused_above.is_some() && self.is_idle();
+        self.phase == Phase::Open
+            && (self.drain == Drain::Wanted || self.is_answer_due() || drained)
     }
 }
 

@@ -18,8 +18,8 @@ impl Connection {
         self.assert_queues();
         self.assert_deadlines();
         for (id, call) in &self.calls {
-            call.incoming.assert_invariants(&format!("call {id}, incoming"));
-            call.outgoing.assert_invariants(&format!("call {id}, outgoing"));
+            call.incoming.assert_invariants(format_args!("call {id}, incoming"));
+            call.outgoing.assert_invariants(format_args!("call {id}, outgoing"));
             if let Role::Caller(caller) = &call.role {
                 let over = caller.released && caller.life == CallerState::Ended;
                 assert!(!over, "call {id} is over and not forgotten");
@@ -65,7 +65,8 @@ impl Connection {
             assert_eq!(is(&ready), usize::from(call.outgoing.ready), "call {id}: ready");
             assert_eq!(is(&credits), usize::from(call.credit_queued), "call {id}: credit");
             assert_eq!(is(&asking), usize::from(call.incoming.asking), "call {id}: asking");
-            let owes = call.incoming.credit.owes() && call.is_live() && !call.incoming.ended;
+            let silent = call.caller().is_some_and(|caller| caller.life != CallerState::Live);
+            let owes = call.incoming.credit.owes() && !silent && !call.incoming.ended;
             assert!(!owes || call.credit_queued, "call {id} owes credit and is not queued");
             let sendable = call.is_live() && call.outgoing.is_sendable(&self.peer);
             assert!(!sendable || call.outgoing.ready, "call {id} is sendable and not queued");

@@ -128,7 +128,9 @@ enum Drain {
     /// Asked for before the peer's HELLO was there.
     Wanted,
     /// GOAWAY(2^53−1) and PING are owed or sent; the real one follows the answer.
-    Announced { ping: u64 },
+    Announced {
+        ping: u64,
+    },
     /// GOAWAY with the real number is owed or sent.
     Real,
 }

@@ -13,7 +13,9 @@ use crate::call::state::{
 use crate::call::{Arrived, Call, CallId, Incoming, Outgoing, Responder, Role};
 use crate::error::{PeerIncompatible, PeerMisbehaved};
 use crate::event::{Event, IncomingCall, StopReason};
-use crate::frame::{Checked, FLAG_ACK, FrameHeader, FrameType, HEADER_LEN, HeaderLimits, NUMBER_END};
+use crate::frame::{
+    Checked, FLAG_ACK, FrameHeader, FrameType, HEADER_LEN, HeaderLimits, NUMBER_END,
+};
 use crate::large::LargeBudget;
 use crate::limits::{Limits, PeerLimits};
 use crate::metadata::Metadata;
@@ -252,11 +254,7 @@ impl Connection {
 
     /// Passes over a frame's body as it comes.
     // [CAL-003]
-    fn skip(
-        &mut self,
-        header: FrameHeader,
-        input: &mut BytesMut,
-    ) -> Result<bool, PeerMisbehaved> {
+    fn skip(&mut self, header: FrameHeader, input: &mut BytesMut) -> Result<bool, PeerMisbehaved> {
         input.advance(HEADER_LEN);
         self.receive.skipping = header.length as usize;
         let descriptors = self.take_descriptors(&header)?;
@@ -306,11 +304,8 @@ impl Connection {
             }
             return Ok(Some(Place::Live(id)));
         }
-        let highest = if id.opener() == self.side() {
-            self.transmit.highest
-        } else {
-            self.receive.highest
-        };
+        let highest =
+            if id.opener() == self.side() { self.transmit.highest } else { self.receive.highest };
         if call > highest {
             return Err(PeerMisbehaved::CallNeverOpened { kind, call });
         }
@@ -441,9 +436,9 @@ impl Connection {
         let metadata = Metadata::from_wire(metadata, FrameType::Request, limits.metadata_max)?;
         let (method, method_number) = self.receive.methods.resolve(&method, method_number)?;
         // [DLN-001]
-        let deadline = deadline_us.filter(|us| *us < NUMBER_END).and_then(|us| {
-            self.last_read.checked_add(std::time::Duration::from_micros(us))
-        });
+        let deadline = deadline_us
+            .filter(|us| *us < NUMBER_END)
+            .and_then(|us| self.last_read.checked_add(std::time::Duration::from_micros(us)));
         self.receive.highest = id.0;
         self.receive.responding += 1;
         let responder = Responder { life: HandlerState::Running, cause: None };
@@ -453,7 +448,7 @@ impl Connection {
         let expired = deadline_us == Some(0);
         call.deadline = deadline.filter(|_| !expired);
         self.calls.insert(id, call);
-        // [DLN-002]
+        // [DLN-002] [STA-003]
         if expired {
             let text = "the deadline had passed when the call arrived";
             let status = Status::deadline_exceeded(text).with_not_started(true);
@@ -493,8 +488,7 @@ impl Connection {
         }
         let message_max = self.config.limits.message_max;
         let call = self.calls.get_mut(&id).expect("the place of the frame is a live call");
-        let discarded =
-            if call.incoming.is_discarding() { descriptors.clone() } else { 0..0 };
+        let discarded = if call.incoming.is_discarding() { descriptors.clone() } else { 0..0 };
         let arrived = call.incoming.accept(header, body, descriptors, message_max)?;
         let first_fresh = call.incoming.is_first_fresh();
         self.close_descriptors(discarded);
@@ -604,7 +598,7 @@ impl Connection {
     fn request_event(&mut self, id: CallId, event: RequestEvent) -> Result<(), PeerMisbehaved> {
         let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
         let state = call.request;
-        call.request = state.on(event).ok_or(PeerMisbehaved::CallState {
+        call.request = state.on(event).ok_or_else(|| PeerMisbehaved::CallState {
             call: id.0,
             what: event.name(),
             state: state.name(),
@@ -615,7 +609,7 @@ impl Connection {
     fn response_event(&mut self, id: CallId, event: ResponseEvent) -> Result<(), PeerMisbehaved> {
         let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
         let state = call.response;
-        call.response = state.on(event).ok_or(PeerMisbehaved::CallState {
+        call.response = state.on(event).ok_or_else(|| PeerMisbehaved::CallState {
             call: id.0,
             what: event.name(),
             state: state.name(),
@@ -643,8 +637,7 @@ impl Connection {
 
 fn decode<M: prost::Message + Default>(kind: FrameType, body: &[u8]) -> Result<M, PeerMisbehaved> {
     // [FRM-007]
-    M::decode(body)
-        .map_err(|error| PeerMisbehaved::Undecodable { kind, reason: error.to_string() })
+    M::decode(body).map_err(|error| PeerMisbehaved::Undecodable { kind, reason: error.to_string() })
 }
 
 // [HEL-007]

@@ -130,31 +130,40 @@ impl Connection {
         self.watch_stall(out, now);
     }
 
-    // [HEL-005] [OUT-002]
+    // [OUT-002]
     fn may_send(&self, out: &Outbound) -> bool {
-        let phase = match self.phase {
+        self.may_speak() && out.len() < self.config.limits.output_max
+    }
+
+    // [HEL-005]
+    fn may_speak(&self) -> bool {
+        match self.phase {
             Phase::Open => true,
             Phase::Preface | Phase::Hello => self.side() == Side::Connecting,
             Phase::Finishing | Phase::Discarding | Phase::Closed => false,
-        };
-        phase && out.len() < self.config.limits.output_max
+        }
     }
 
-    /// Whether [`poll_transmit`](Self::poll_transmit) would have something to send, room given.
+    /// Whether [`poll_transmit`](Self::poll_transmit) would have something to do, room given.
     #[must_use]
     pub fn wants_transmit(&self) -> bool {
         let owed = &self.transmit;
-        !owed.ended
-            && (owed.pong.is_some()
-                || owed.opening_owed
-                || owed.goaway_first
-                || owed.goaway_real
-                || owed.goaway_error.is_some()
-                || owed.ping_wanted > owed.ping_sent
-                || !owed.cancels.is_empty()
-                || !owed.credits.is_empty()
-                || !owed.ready.is_empty()
-                || !owed.waiting.is_empty() && self.may_request())
+        if owed.ended {
+            return false;
+        }
+        let anything = owed.pong.is_some()
+            || owed.goaway_first
+            || owed.goaway_real
+            || owed.ping_wanted > owed.ping_sent
+            || !owed.cancels.is_empty()
+            || !owed.credits.is_empty()
+            || !owed.ready.is_empty()
+            || !owed.waiting.is_empty() && self.may_request();
+        owed.opening_owed
+            || owed.preface_only
+            || owed.goaway_error.is_some()
+            || self.may_speak() && anything
+            || self.is_closing_due()
     }
 
     /// Output that moves no byte is watched.
@@ -346,11 +355,8 @@ impl Connection {
             return;
         }
         let hungry = incoming.is_discarding() || incoming.waiting && incoming.is_empty();
-        let granted = if hungry {
-            incoming.credit.grant_waiting()
-        } else {
-            incoming.credit.grant_lazily()
-        };
+        let granted =
+            if hungry { incoming.credit.grant_waiting() } else { incoming.credit.grant_lazily() };
         // [CRD-004]
         if incoming.waiting
             && !incoming.asking

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::raw::{
-    Raw, cancel, credit, data, finish, goaway, grease, hello, id, ping, pong, request,
-    response, status,
+    Raw, cancel, credit, data, finish, goaway, grease, hello, id, ping, pong, request, response,
+    status,
 };
 use super::rig::Rig;
 use crate::frame::NUMBER_END;
@@ -27,8 +27,7 @@ fn a_body_over_the_limit_is_refused_before_it_comes() {
     for (frame, length, limit) in accepting {
         let kind = frame.header.kind;
         let header_alone = frame.body([]).length(length);
-        let error =
-            Rig::accepting().expect_breach([header_alone], ErrorCode::FrameSize, "FRM-001");
+        let error = Rig::accepting().expect_breach([header_alone], ErrorCode::FrameSize, "FRM-001");
         assert_eq!(error, PeerMisbehaved::FrameTooLong { kind, length, limit });
     }
     for frame in [response(1), status(1, Code::Ok, "")] {
@@ -191,7 +190,8 @@ fn a_body_that_does_not_decode_is_refused() {
 fn unknown_fields_are_ignored_and_the_last_scalar_counts() {
     let mut rig = Rig::accepting();
     // Every wire type under unknown numbers, then the method twice.
-    let mut body = vec![0x78, 0x01, 0x79, 1, 2, 3, 4, 5, 6, 7, 8, 0x7a, 0x01, 0xff, 0x7d, 1, 2, 3, 4];
+    let mut body =
+        vec![0x78, 0x01, 0x79, 1, 2, 3, 4, 5, 6, 7, 8, 0x7a, 0x01, 0xff, 0x7d, 1, 2, 3, 4];
     body.extend([0x7b, 0x78, 0x01, 0x7c]);
     body.extend(b"\x0a\x03a/B\x0a\x03c/D");
     rig.feed([request(1).body(body)]);
@@ -252,7 +252,9 @@ fn a_skipped_body_is_passed_over_as_it_comes() {
 
 #[test] // [FRM-001]
 fn a_frame_that_stays_incomplete_ends_the_connection() {
-    for begun in [&ping(1).encode()[..3], &data(1, [0; 900]).encode()[..600], &grease(900).encode()[..600]] {
+    for begun in
+        [&ping(1).encode()[..3], &data(1, [0; 900]).encode()[..600], &grease(900).encode()[..600]]
+    {
         let mut rig = Rig::accepting();
         rig.taken(1);
         rig.feed_bytes(begun);

@@ -4,8 +4,8 @@ use super::raw::{hello, id, request, response, status};
 use super::rig::Rig;
 use crate::wire::{self, Code};
 use crate::{
-    Config, ErrorCode, Event, IncomingCall, Metadata, MetadataError, Open, PeerMisbehaved, SendError,
-    Side, Status,
+    Config, ErrorCode, Event, IncomingCall, Metadata, MetadataError, Open, PeerMisbehaved,
+    SendError, Side, Status,
 };
 
 fn incoming(rig: &mut Rig) -> Vec<IncomingCall> {
@@ -47,8 +47,7 @@ fn a_number_is_bound_once_and_stands_for_its_name() {
     ]);
     let calls = incoming(&mut rig);
     let seen: Vec<(&str, u16)> = calls.iter().map(|c| (&*c.method, c.method_number)).collect();
-    let expected =
-        [("a/B", 1), ("a/C", 1023), ("a/B", 1), ("a/C", 1023), ("a/B", 7), ("a/B", 0)];
+    let expected = [("a/B", 1), ("a/C", 1023), ("a/B", 1), ("a/C", 1023), ("a/B", 7), ("a/B", 0)];
     assert_eq!(seen, expected);
     rig.expect_breach([request(13).method("a/B").number(1)], ErrorCode::Method, "MTH-002");
 }
@@ -62,7 +61,10 @@ fn numbers_out_of_range_taken_or_unknown_are_refused() {
         (request(1).method("").number(2), "not bound"),
     ] {
         let error = Rig::accepting().expect_breach([frame], ErrorCode::Method, "MTH-002");
-        assert!(matches!(error, PeerMisbehaved::MethodNumber { why: w, .. } if w == why), "{error}");
+        assert!(
+            matches!(error, PeerMisbehaved::MethodNumber { why: w, .. } if w == why),
+            "{error}"
+        );
     }
     let twice = [request(1).number(1), request(3).method("other").number(1)];
     let error = Rig::accepting().expect_breach(twice, ErrorCode::Method, "MTH-002");
@@ -108,7 +110,8 @@ fn keys_repeat_keep_their_order_and_have_few_characters() {
     let frame = entries.iter().fold(request(1), |frame, (key, value)| frame.entry(key, *value));
     rig.feed([frame]);
     let calls = incoming(&mut rig);
-    let seen: Vec<_> = calls[0].metadata.iter().map(|(k, v)| (k, str::from_utf8(v).unwrap())).collect();
+    let seen: Vec<_> =
+        calls[0].metadata.iter().map(|(k, v)| (k, str::from_utf8(v).unwrap())).collect();
     assert_eq!(seen, entries);
     for key in ["", "A", "a b", "ä", "a\0", "a:", &"k".repeat(257)] {
         let frame = request(1).entry(key, "v");
@@ -140,18 +143,22 @@ fn values_are_text_unless_the_key_says_otherwise() {
 #[test] // [MET-003]
 fn metadata_counts_32_for_each_entry_beside_its_bytes() {
     // 16,384 = 481 × 34 + 30: entries of one byte each for key and value.
-    let many = |count: usize| (0..count).fold(Vec::new(), |mut entries, _| {
-        entries.push(wire::MetadataEntry { key: "k".into(), value: "v".into() });
-        entries
-    });
-    let with = |count| request(1).with(|request: &mut wire::Request| request.metadata = many(count));
+    let many = |count: usize| {
+        (0..count).fold(Vec::new(), |mut entries, _| {
+            entries.push(wire::MetadataEntry { key: "k".into(), value: "v".into() });
+            entries
+        })
+    };
+    let with =
+        |count| request(1).with(|request: &mut wire::Request| request.metadata = many(count));
     let mut rig = Rig::accepting();
     rig.feed([with(481)]);
     assert_eq!(incoming(&mut rig)[0].metadata.size(), 481 * 34);
     let error = Rig::accepting().expect_breach([with(482)], ErrorCode::Metadata, "MET-003");
     let (kind, size) = (crate::FrameType::Request, 482 * 34);
     assert_eq!(error, PeerMisbehaved::MetadataTooLarge { kind, size, limit: 16_384 });
-    let frame = status(1, Code::Ok, "").with(|status: &mut wire::Status| status.metadata = many(482));
+    let frame =
+        status(1, Code::Ok, "").with(|status: &mut wire::Status| status.metadata = many(482));
     let mut rig = Rig::connecting();
     rig.opened();
     rig.expect_breach([frame], ErrorCode::Metadata, "MET-003");

@@ -104,10 +104,7 @@ impl Raw {
     }
 
     /// Changes the protobuf body.
-    pub(super) fn with<M: Message + Default>(
-        mut self,
-        change: impl FnOnce(&mut M),
-    ) -> Self {
+    pub(super) fn with<M: Message + Default>(mut self, change: impl FnOnce(&mut M)) -> Self {
         let mut body = M::decode(&self.body[..]).unwrap();
         change(&mut body);
         self.body = body.encode_to_vec();
@@ -232,7 +229,9 @@ impl Raw {
                 }
             }
             FrameType::Request => self.describe_request(&mut add),
-            FrameType::Response => describe_metadata(&self.parse::<wire::Response>().metadata, &mut add),
+            FrameType::Response => {
+                describe_metadata(&self.parse::<wire::Response>().metadata, &mut add)
+            }
             FrameType::Data => self.describe_data(&mut add),
             FrameType::Status => self.describe_status(&mut add),
             FrameType::Credit => add(&self.parse::<wire::Credit>().bytes.to_string()),
@@ -280,7 +279,9 @@ impl Raw {
             add(&format!("fds={}", self.header.fds));
         }
         match str::from_utf8(&self.body) {
-            Ok(text) if self.body.len() < 32 => add(&format!("{text:?}")),
+            Ok(text) if text.len() < 32 && !text.contains(char::is_control) => {
+                add(&format!("{text:?}"));
+            }
             _ => add(&format!("{} bytes", self.body.len())),
         }
     }
