@@ -135,7 +135,7 @@ pub enum PeerMisbehaved {
     HelloMissing { kind: u8 },
     #[error("a second HELLO")]
     HelloRepeated,
-    #[error("HELLO states {name} = {value}; the least is {least}")]
+    #[error("HELLO states {name} = {value}; it must be {least} at least, and below 2^53")]
     HelloLimit { name: &'static str, value: u64, least: u64 },
     #[error("features {required:#x} are required, {offered:#x} are offered")]
     FeatureMissing { required: u32, offered: u32 },
@@ -183,7 +183,7 @@ pub enum PeerMisbehaved {
     DescriptorsMisplaced { fds: u8 },
     #[error("{announced} descriptors were announced, {received} received")]
     DescriptorsMismatch { announced: u64, received: u64 },
-    #[error("GOAWAY with last = {last}, above the earlier {earlier}")]
+    #[error("GOAWAY with last = {last}, above the highest that it may state, {earlier}")]
     GoAwayRaised { last: u64, earlier: u64 },
 }
 

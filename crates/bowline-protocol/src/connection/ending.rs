@@ -321,7 +321,7 @@ impl Connection {
             Phase::Open if self.is_idle() && !self.receive.is_inside_frame() => {}
             Phase::Finishing | Phase::Discarding => {}
             // A port probe, or a client that thought better of it: nothing was lost.
-            Phase::Preface if self.side() == crate::Side::Accepting => {}
+            Phase::Preface if self.side() == crate::Side::Accepting && self.is_idle() => {}
             _ => {
                 let last = self.knows_nothing_started().then_some(0);
                 self.lose(ConnectionError::Eof, last);
