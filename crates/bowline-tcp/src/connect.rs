@@ -107,3 +107,24 @@ pub(crate) fn explain(error: io::Error) -> Fault {
         _ => Fault::Io { action: "connect", error },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use rustix::net::{AddressFamily, SocketType, bind, connect, getsockname, socket};
+
+    use super::*;
+
+    #[test]
+    fn a_socket_connected_to_itself_is_nobody() {
+        let fd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&fd, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let addr: SocketAddr = getsockname(&fd).unwrap().try_into().unwrap();
+        connect(&fd, &addr).expect("TCP connects it to itself");
+        let fault = not_oneself(TcpStream::from(fd).local_addr(), addr).unwrap_err();
+        assert!(matches!(fault, Fault::NobodyListening { stale: false }));
+        let other = SocketAddr::from((Ipv4Addr::LOCALHOST, addr.port().wrapping_add(1)));
+        assert!(not_oneself(Ok(other), addr).is_ok());
+    }
+}

@@ -5,7 +5,6 @@
 //! while another locks a new one.
 
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -26,6 +25,8 @@ const ATTEMPTS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Lock {
     file: OwnedFd,
+    /// A child that was forked has this, too, but the lock is not its own.
+    process: u32,
 }
 
 impl Lock {
@@ -50,7 +51,7 @@ impl Lock {
             // nothing, for the next one locks a new file.
             let now = statat(&place.directory, &name, AtFlags::SYMLINK_NOFOLLOW);
             if now.is_ok_and(|now| Identity::of(&now) == Identity::of(&found)) {
-                let lock = Self { file };
+                let lock = Self { file, process: std::process::id() };
                 lock.sign();
                 return Ok(lock);
             }
@@ -61,16 +62,26 @@ impl Lock {
     /// Writes who holds it, for the error text of those who come later. A disk that is full must not
     /// keep a server from starting.
     fn sign(&self) {
-        let mut text = String::new();
         let uid = rustix::process::geteuid().as_raw();
-        let _infallible = writeln!(text, "pid {}\nuid {uid}", std::process::id());
+        let text = format!("pid {}\nuid {uid}\n", self.process);
         let _ = ftruncate(&self.file, 0);
         let _ = rustix::io::pwrite(&self.file, text.as_bytes(), 0);
     }
 
-    /// Takes back what `sign` wrote.
-    pub(crate) fn unsign(&self) {
-        let _ = ftruncate(&self.file, 0);
+    /// Whether this process took it, and not one from which it was forked.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.process == std::process::id()
+    }
+}
+
+impl Drop for Lock {
+    /// Closing the file alone would leave the lock with every process that is just being started,
+    /// until that executes its program.
+    fn drop(&mut self) {
+        if self.is_ours() {
+            let _ = ftruncate(&self.file, 0);
+            let _ = flock(&self.file, FlockOperation::Unlock);
+        }
     }
 }
 

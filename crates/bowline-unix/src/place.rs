@@ -158,7 +158,8 @@ pub(crate) fn proc_path(fd: &OwnedFd) -> PathBuf {
 
 /// Connects to see whether anybody is there. Only a refusal means that nobody is.
 fn probe(pinned: &OwnedFd, path: &Path) -> Result<(), Fault> {
-    // The second way is for systems without /proc.
+    // The second way is for where /proc is not mounted, or closed to a process that has changed its
+    // user.
     let ways = [path_sockaddr(&proc_path(pinned)), path_sockaddr(path)];
     let mut outcome = Err(Errno::NOENT);
     for sockaddr in ways.into_iter().flatten() {
@@ -174,12 +175,13 @@ fn probe(pinned: &OwnedFd, path: &Path) -> Result<(), Fault> {
                     uid: peer.as_ref().and_then(|peer| peer.uid()),
                 });
             }
-            Err(Errno::NOENT) => {}
+            Err(Errno::NOENT | Errno::ACCESS | Errno::PERM) => {}
             Err(_) => break,
         }
     }
     match outcome {
-        Err(Errno::CONNREFUSED) => Ok(()),
+        // It may have gone in the meantime.
+        Err(Errno::CONNREFUSED | Errno::NOENT) => Ok(()),
         // A full queue, or a socket of another type: somebody has it open.
         Err(Errno::AGAIN | Errno::PROTOTYPE) => Err(Fault::LiveOwner { pid: None, uid: None }),
         Err(Errno::ACCESS | Errno::PERM) => Err(path::denied(path, Permission::Connect)),

@@ -13,7 +13,9 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use bowline_transport::{Fault, FileKind, Permission};
-use rustix::fs::{Mode, RenameFlags, chmod, fchmod, fstat, renameat, renameat_with};
+use rustix::fs::{
+    AtFlags, Mode, RenameFlags, chmod, chmodat, fchmod, fstat, renameat, renameat_with,
+};
 use rustix::io::Errno;
 use rustix::net::{bind, listen};
 
@@ -32,8 +34,6 @@ const ATTEMPTS: usize = 16;
 pub(crate) struct Claim {
     place: Place,
     identity: Identity,
-    /// A child that was forked has this, too, but the path is not its own.
-    process: u32,
     lock: Lock,
 }
 
@@ -55,16 +55,15 @@ impl Claim {
         let identity = temporary.identity;
         // The socket no longer has this name, so that nothing is removed.
         drop(temporary);
-        Ok(Self { place, identity, process: std::process::id(), lock })
+        Ok(Self { place, identity, lock })
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if self.process == std::process::id() {
+        if self.lock.is_ours() {
             // An error leaves a dead socket, which the next server takes over.
             let _ = self.place.remove(&self.place.name, self.identity);
-            self.lock.unsign();
         }
     }
 }
@@ -100,8 +99,11 @@ impl<'a> Temporary<'a> {
         }
         let temporary = Self { place, name, identity: Identity::of(&found) };
         if Mode::from_raw_mode(found.st_mode) != mode {
-            // Through what is held, so that a link put in its place is not followed.
-            chmod(proc_path(&pinned), mode).map_err(|errno| io("set the file's mode", errno))?;
+            // Through what is held, so that a link put in its place is not followed; by name where
+            // /proc is not mounted or closed.
+            chmod(proc_path(&pinned), mode)
+                .or_else(|_| chmodat(&place.directory, &temporary.name, mode, AtFlags::empty()))
+                .map_err(|errno| io("set the file's mode", errno))?;
         }
         Ok(temporary)
     }
@@ -179,3 +181,6 @@ impl Drop for Temporary<'_> {
         let _ = self.place.remove(&self.name, self.identity);
     }
 }
+
+#[cfg(test)]
+mod tests;

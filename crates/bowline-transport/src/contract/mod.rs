@@ -74,7 +74,8 @@ use crate::{Address, Connector, Listener};
 
 /// What the suite needs of a transport.
 ///
-/// Its methods are part of a test: they panic where they fail.
+/// Its methods are part of a test: they panic where they fail. Each direction of a connection must
+/// hold at least 2,000 bytes that nobody has read yet.
 #[async_trait]
 pub trait Harness: Send + Sync {
     /// A listener at an address of its own, that nobody else connects to.

@@ -68,7 +68,7 @@ fn keeps_the_contract() {
 #[test]
 fn keeps_the_contract_with_hardly_any_room() {
     block_on(async {
-        let memory = Memory { capacity: 10_000, next: AtomicUsize::new(0) };
+        let memory = Memory { capacity: 2_000, next: AtomicUsize::new(0) };
         contract::run_all(&memory).await;
     });
 }

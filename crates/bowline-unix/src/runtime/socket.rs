@@ -56,7 +56,7 @@ impl UnixSocket {
         Ok(Self { writable: Writable::new(handle), raw })
     }
 
-    fn raw(&self) -> &RawSocket {
+    pub(super) fn raw(&self) -> &RawSocket {
         self.raw.get_ref()
     }
 }

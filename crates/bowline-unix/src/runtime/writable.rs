@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
+use tokio::task::coop::poll_proceed;
 
 use crate::stream::RawSocket;
 
@@ -51,12 +52,16 @@ impl Writable {
         socket: &RawSocket,
         data: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // A task whose peer reads as fast as it sends would else never let others run.
+        let turn = ready!(poll_proceed(cx));
         if let Some(result) = attempt(socket, data) {
             if result.is_ok() {
                 self.sent_at_once();
             }
+            turn.made_progress();
             return Poll::Ready(result);
         }
+        drop(turn);
         let mut slot = self.lock();
         let copy = match &mut *slot {
             Some(copy) => copy,
@@ -161,3 +166,6 @@ fn is_shortage(error: &io::Error) -> bool {
     let shortage = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOSPC, libc::ENOBUFS];
     error.raw_os_error().is_some_and(|number| shortage.contains(&number))
 }
+
+#[cfg(test)]
+mod tests;
