@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bowline_protocol::{CALLS_LEAST, Config, ErrorCode, Limits, Open, PeerLimits, Side};
@@ -17,6 +18,9 @@ use crate::request::{Request, Response};
 use crate::service::{Method, Router, Service};
 use crate::streaming::{Reply, Sender, Streaming};
 use crate::{Status, transports};
+
+/// What a call over a channel that was closed is told.
+pub(crate) const CLOSED: &str = "this side closed the channel";
 
 /// Makes calls to one server. Cheap to clone; all clones share one connection.
 ///
@@ -40,6 +44,8 @@ pub(crate) struct Link {
     pub(crate) shared: Arc<Shared>,
     /// The connection ends with its last channel.
     owner: bool,
+    /// A channel was closed: its clones open no more calls.
+    closed: AtomicBool,
 }
 
 impl Drop for Link {
@@ -75,7 +81,7 @@ impl Channel {
     }
 
     pub(crate) fn callback(shared: Arc<Shared>) -> Self {
-        let link = Link { shared, owner: false };
+        let link = Link { shared, owner: false, closed: AtomicBool::new(false) };
         Self { inner: Inner::Fixed(Arc::new(link)), timeout: None }
     }
 
@@ -118,6 +124,7 @@ impl Channel {
             Inner::Reconnecting(reconnecting) => reconnecting.close(),
         };
         if let Some(link) = link {
+            link.closed.store(true, Ordering::Relaxed);
             link.shared.drain();
             poll_fn(|cx| link.shared.poll_closed(cx)).await;
         }
@@ -125,6 +132,9 @@ impl Channel {
 
     async fn link(&self, deadline: Option<Instant>) -> Result<Arc<Link>, Status> {
         match &self.inner {
+            Inner::Fixed(link) if link.closed.load(Ordering::Relaxed) => {
+                Err(Status::unavailable(CLOSED).with_not_started(true))
+            }
             Inner::Fixed(link) => Ok(Arc::clone(link)),
             Inner::Reconnecting(reconnecting) => reconnecting.link(deadline).await,
         }
@@ -297,7 +307,7 @@ impl ChannelBuilder {
         config.limits = self.limits.clone();
         config.token = self.token.clone();
         let shared = start(socket, config, Arc::new(self.router.clone()), None)?;
-        Ok(Arc::new(Link { shared, owner: true }))
+        Ok(Arc::new(Link { shared, owner: true, closed: AtomicBool::new(false) }))
     }
 }
 

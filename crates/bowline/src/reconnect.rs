@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::Status;
-use crate::channel::{ChannelBuilder, Link};
+use crate::channel::{CLOSED, ChannelBuilder, Link};
 use crate::error::Error;
 
 /// How a channel connects again: the pause before each attempt grows from `initial` to `max`, and is
@@ -67,9 +67,12 @@ pub(crate) struct Reconnecting {
 struct Current {
     link: Option<Arc<Link>>,
     closed: bool,
+    /// Why the last attempt failed, for all who wait.
+    last_error: Option<String>,
 }
 
 /// Attempts since a connection last stood.
+#[derive(Default)]
 struct Attempts {
     made: u32,
     next: Option<Instant>,
@@ -80,8 +83,8 @@ impl Reconnecting {
         Self {
             builder,
             policy,
-            current: Mutex::new(Current { link, closed: false }),
-            connecting: tokio::sync::Mutex::new(Attempts { made: 0, next: None }),
+            current: Mutex::new(Current { link, closed: false, last_error: None }),
+            connecting: tokio::sync::Mutex::default(),
         }
     }
 
@@ -91,11 +94,10 @@ impl Reconnecting {
             return Ok(link);
         }
         let until = deadline.unwrap_or_else(|| Instant::now() + self.policy.patience);
-        let mut last_error = None;
-        let connected = tokio::time::timeout_at(until.into(), self.connect(&mut last_error)).await;
+        let connected = tokio::time::timeout_at(until.into(), self.connect()).await;
         connected.unwrap_or_else(|_| {
             let mut text = "there was no connection in time".to_owned();
-            if let Some(error) = last_error {
+            if let Some(error) = &self.lock().last_error {
                 text = format!("{text}: {error}");
             }
             let status = match deadline {
@@ -106,8 +108,11 @@ impl Reconnecting {
         })
     }
 
-    async fn connect(&self, last_error: &mut Option<Error>) -> Result<Arc<Link>, Status> {
+    async fn connect(&self) -> Result<Arc<Link>, Status> {
         let mut attempts = self.connecting.lock().await;
+        if self.lock().link.as_ref().is_some_and(|link| link.shared.has_stood()) {
+            attempts.made = 0;
+        }
         loop {
             if let Some(link) = self.current()? {
                 return Ok(link);
@@ -122,12 +127,16 @@ impl Reconnecting {
             match self.builder.connect_once().await {
                 Ok(link) => {
                     let mut current = self.lock();
+                    if current.closed {
+                        return Err(Status::unavailable(CLOSED).with_not_started(true));
+                    }
                     current.link = Some(Arc::clone(&link));
+                    current.last_error = None;
                     return Ok(link);
                 }
                 Err(error) if is_retryable(&error) => {
                     tracing::debug!(%error, "connecting failed");
-                    *last_error = Some(error);
+                    self.lock().last_error = Some(error.to_string());
                 }
                 Err(error) => {
                     return Err(Status::unavailable(error.to_string()).with_not_started(true));
@@ -140,8 +149,7 @@ impl Reconnecting {
     fn current(&self) -> Result<Option<Arc<Link>>, Status> {
         let current = self.lock();
         if current.closed {
-            let text = "this side closed the channel";
-            return Err(Status::unavailable(text).with_not_started(true));
+            return Err(Status::unavailable(CLOSED).with_not_started(true));
         }
         Ok(current.link.as_ref().filter(|link| link.shared.is_usable()).map(Arc::clone))
     }

@@ -1,6 +1,6 @@
 //! Servers: listening, accepting, limits on connections, and shutting down without losing calls.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
 use std::io;
@@ -23,6 +23,8 @@ use crate::transports;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections beyond the limit that are told so; more are closed at once.
 const REFUSALS_MAX: usize = 64;
+/// What the peers of a server are told that was dropped.
+const DROPPED: &str = "the server was dropped";
 
 /// Options of a [`Server`].
 #[derive(Debug, Clone)]
@@ -243,10 +245,20 @@ fn is_shortage(error: &io::Error) -> bool {
     )
 }
 
+/// Those connections of a server that have not ended.
+#[derive(Default)]
+struct Open {
+    all: HashMap<u64, Arc<Shared>>,
+    /// Those of them that are only told that there are too many.
+    refused: HashSet<u64>,
+    /// The server is gone: nobody would end further ones.
+    over: bool,
+}
+
 /// The connections of a server.
 #[derive(Default)]
 struct Connections {
-    open: Mutex<HashMap<u64, Arc<Shared>>>,
+    open: Mutex<Open>,
     next: AtomicU64,
     /// Rings when a connection has ended.
     ended: tokio::sync::Notify,
@@ -259,10 +271,13 @@ impl Connections {
         options: &ServerBuilder,
         router: &Arc<Router>,
     ) {
-        let open = self.lock().len();
+        let (open, refused) = {
+            let open = self.lock();
+            (open.all.len() - open.refused.len(), open.refused.len())
+        };
         let refuse = (open >= options.connections_max)
             .then_some((ErrorCode::Busy, "the server has as many connections as it takes"));
-        if open >= options.connections_max.saturating_add(REFUSALS_MAX) {
+        if refuse.is_some() && refused >= REFUSALS_MAX {
             tracing::warn!(peer = ?socket.peer(), "connection closed: far too many are open");
             return;
         }
@@ -273,23 +288,36 @@ impl Connections {
         // The limits have been checked when the server was built.
         let Ok(shared) = start(socket, config, Arc::clone(router), refuse) else { return };
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.lock().insert(number, Arc::clone(&shared));
+        let over = {
+            let mut open = self.lock();
+            open.all.insert(number, Arc::clone(&shared));
+            if refuse.is_some() {
+                open.refused.insert(number);
+            }
+            open.over
+        };
+        if over {
+            shared.abort(ErrorCode::Shutdown, DROPPED);
+        }
         let connections = Arc::clone(self);
         tokio::spawn(async move {
             if let Some(error) = poll_fn(|cx| shared.poll_closed(cx)).await {
                 tracing::info!(peer = ?shared.peer(), %error, "connection ended");
             }
-            connections.lock().remove(&number);
+            let mut open = connections.lock();
+            open.all.remove(&number);
+            open.refused.remove(&number);
+            drop(open);
             connections.ended.notify_waiters();
         });
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Shared>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn each(&self, act: impl Fn(&Shared)) {
-        let open: Vec<Arc<Shared>> = self.lock().values().cloned().collect();
+        let open: Vec<Arc<Shared>> = self.lock().all.values().cloned().collect();
         for shared in open {
             act(&shared);
         }
@@ -302,7 +330,7 @@ impl Connections {
             tokio::pin!(ended);
             ended.as_mut().enable();
             self.each(Shared::drain);
-            if self.lock().is_empty() {
+            if self.lock().all.is_empty() {
                 return;
             }
             ended.await;
@@ -319,12 +347,13 @@ struct EndAll(Arc<Connections>);
 
 impl Drop for EndAll {
     fn drop(&mut self) {
-        self.0.abort("the server was dropped");
+        self.0.lock().over = true;
+        self.0.abort(DROPPED);
     }
 }
 
 impl fmt::Debug for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connections").field("open", &self.lock().len()).finish_non_exhaustive()
+        f.debug_struct("Connections").field("open", &self.lock().all.len()).finish_non_exhaustive()
     }
 }

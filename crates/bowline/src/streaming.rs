@@ -191,7 +191,7 @@ impl<T: Message> Sender<T> {
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         if self.call.is_caller() && !self.finished {
-            self.call.cancel();
+            self.call.abandon();
         }
     }
 }

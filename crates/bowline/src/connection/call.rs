@@ -103,8 +103,15 @@ impl CallHandle {
         if let Some(mut call) = state.core.call(self.id) {
             call.stop_waiting();
         }
-        if let Some(entry) = state.entries.get_mut(&self.id) {
-            entry.recv = None;
+        let waker = state.entries.get_mut(&self.id).and_then(|entry| entry.recv.take());
+        // The next large message may have got its turn, and is owed credit.
+        let owed = !state.deferred && state.core.wants_transmit();
+        let driver = if owed { state.driver.take() } else { None };
+        drop(state);
+        // Not under the lock: with a waker may go a task that owns this very call.
+        drop(waker);
+        if let Some(driver) = driver {
+            driver.wake();
         }
     }
 
@@ -198,6 +205,16 @@ impl CallHandle {
             state.entries.remove(&self.id)
         });
         wake(entry);
+    }
+
+    /// For a caller: gives the call up because it sends no more; who waits for the end is told so,
+    /// unless the call has ended already.
+    pub(crate) fn abandon(&self) {
+        self.shared.with(|state| {
+            if let Some(mut call) = state.core.call(self.id) {
+                call.abandon("the sender was dropped before it had finished");
+            }
+        });
     }
 
     /// For a caller: gives the call up.

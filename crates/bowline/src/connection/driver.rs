@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use bowline_protocol::{ErrorCode, Event};
+use bowline_protocol::{ErrorCode, Event, Side};
 use bytes::BytesMut;
 use tokio::time::Sleep;
 
@@ -64,7 +64,7 @@ impl Driver {
         }
     }
 
-    /// Ends the connection with this code once the peer has said what it speaks.
+    /// Ends the connection with this code once the peer has shown that it speaks the protocol.
     pub(crate) const fn refusing(mut self, code: ErrorCode, text: &'static str) -> Self {
         self.refuse = Some((code, text));
         self
@@ -103,14 +103,15 @@ impl Driver {
         loop {
             shared.flush(&mut state, now);
             shared.poll_unblock(&mut state, cx, now);
+            if self.handle_events(&mut state) {
+                drop(state);
+                self.wake_and_start();
+                return Poll::Ready(Turn::Woken);
+            }
+            // Events may have ended a call without waking anybody: its STATUS is still to go.
             if state.blocked || !state.core.wants_transmit() && state.out.is_empty() {
                 break;
             }
-        }
-        if self.handle_events(&mut state) {
-            drop(state);
-            self.wake_and_start();
-            return Poll::Ready(Turn::Woken);
         }
         if state.core.is_closed() {
             return Poll::Ready(Turn::Closed);
@@ -206,8 +207,15 @@ impl Driver {
         loop {
             let before = self.input.len();
             state.core.handle_input(&mut self.input, now);
-            // [PRE-002]
-            if !state.core.is_established() {
+            // Here the preface has been taken and nothing else: no call has started.
+            if self.input.len() < before
+                && let Some((code, text)) = self.refuse.take()
+            {
+                state.core.abort(code, text, now);
+            }
+            // A connecting side must read on, whatever it has to write: else both might hold back.
+            // [PRE-002] [OUT-001]
+            if !state.core.is_established() && state.core.side() == Side::Accepting {
                 shared.flush(&mut state, now);
                 if state.blocked {
                     self.held = true;
@@ -217,11 +225,6 @@ impl Driver {
             if self.input.is_empty() || self.input.len() == before {
                 break;
             }
-        }
-        if state.core.is_established()
-            && let Some((code, text)) = self.refuse.take()
-        {
-            state.core.abort(code, text, now);
         }
         self.handle_events(&mut state);
         let batch = self.wakers.len() + self.starts.len() > 1 || !self.starts.is_empty();

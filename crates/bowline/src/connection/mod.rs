@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use bowline_protocol::{
     CallId, Config, Connection, ConnectionError, ErrorCode, Metadata, Open, OpenError, Outbound,
-    PeerLimits,
+    PeerLimits, SendError,
 };
 use bowline_transport::{PeerIdentity, Socket};
 use bytes::Bytes;
@@ -204,9 +204,11 @@ impl Shared {
         let deferred = message.is_none();
         let id = self.with_flush(deferred, |state| {
             let id = state.core.open(open, Instant::now()).map_err(open_status)?;
+            // A call that takes no message has ended already, and tells so itself: it was too late.
             if let Some(message) = message
                 && let Some(mut call) = state.core.call(id)
                 && let Err(error) = call.send(message, true)
+                && error != SendError::Closed
             {
                 call.cancel();
                 return Err(Status::resource_exhausted(error.to_string()).with_not_started(true));
@@ -240,6 +242,16 @@ impl Shared {
     pub(crate) fn is_usable(&self) -> bool {
         let state = self.lock();
         !state.closed && !state.core.is_draining() && state.core.error().is_none()
+    }
+
+    /// Was good for calls: the peer let this side in.
+    pub(crate) fn has_stood(&self) -> bool {
+        let state = self.lock();
+        let refused = matches!(
+            state.core.error(),
+            Some(ConnectionError::PeerClosed { code: ErrorCode::Busy | ErrorCode::Token, .. })
+        );
+        state.core.peer_limits().message_max.is_some() && !refused
     }
 
     /// Waits for the peer's HELLO.
