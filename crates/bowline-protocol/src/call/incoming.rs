@@ -172,11 +172,14 @@ impl Incoming {
     ) -> Result<Arrived, PeerMisbehaved> {
         let call = header.call;
         let partial = self.partial.as_mut().expect("the caller has begun a message");
-        let first = partial.received == 0;
+        let length = partial.length;
+        if self.discarding {
+            let first_cost = if partial.received == 0 { partial.cost - length } else { 0 };
+            self.credit.take(first_cost + piece.len() as u64);
+        }
         if piece.is_empty() {
             return Err(PeerMisbehaved::EmptyPiece { call });
         }
-        let length = partial.length;
         partial.received += piece.len() as u64;
         if partial.received > length {
             return Err(PeerMisbehaved::MessageOverrun { call, length });
@@ -190,8 +193,6 @@ impl Incoming {
             return Err(PeerMisbehaved::MessageUnderrun { call, missing });
         }
         if self.discarding {
-            let first_cost = if first { partial.cost - length } else { 0 };
-            self.credit.take(first_cost + piece.len() as u64);
             if complete {
                 self.partial = None;
             }

@@ -114,6 +114,15 @@ impl Outgoing {
         self.cut = 0;
     }
 
+    /// Drops all messages that have not begun to leave. One that has may hold a large grant of its
+    /// receiver's, which others wait for.
+    // [CAN-002]
+    pub(crate) fn drop_unbegun(&mut self) {
+        let begun = usize::from(self.cut > 0);
+        self.queue.truncate(begun);
+        self.queued = self.queue.front().map_or(0, |first| (first.payload.len() - self.cut) as u64);
+    }
+
     /// No message waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()

@@ -200,12 +200,14 @@ impl Connection {
         responder.life = next;
         match before {
             HandlerState::Running => {
+                call.outgoing.drop_unbegun();
                 responder.cause = Some(Box::new(status));
                 self.events.push_back(Event::Stopped(id, reason));
             }
             // The first cause stays.
             HandlerState::Ending if responder.cause.is_none() => {
                 responder.cause = Some(Box::new(status.clone()));
+                call.outgoing.drop_messages();
                 call.outgoing.tail = Tail::Status(Box::new(status));
             }
             HandlerState::Ending | HandlerState::Stopping | HandlerState::Ended => {}
@@ -213,7 +215,6 @@ impl Connection {
         if let Some(deadline) = call.deadline.take() {
             self.deadlines.remove(&(deadline, id));
         }
-        call.outgoing.drop_messages();
         if std::mem::take(&mut call.outgoing.blocked) {
             self.events.push_back(Event::Writable(id));
         }

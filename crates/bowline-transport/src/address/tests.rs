@@ -1,3 +1,5 @@
+//! Tests of addresses: what parses, what does not, and that text and address agree.
+
 use proptest::prelude::*;
 
 use super::*;

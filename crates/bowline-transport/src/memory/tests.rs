@@ -1,3 +1,5 @@
+//! Tests of the memory transport: its pipes, its registry of names.
+
 use std::future::poll_fn;
 use std::io::{ErrorKind, IoSlice};
 use std::pin::pin;

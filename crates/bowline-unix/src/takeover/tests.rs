@@ -1,3 +1,5 @@
+//! Tests of taking an address over.
+
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
 

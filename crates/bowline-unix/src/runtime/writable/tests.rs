@@ -1,3 +1,5 @@
+//! Tests of waiting for room: interest in writing exists only while the socket is full.
+
 use std::future::poll_fn;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
