@@ -1,11 +1,14 @@
 //! Servers: listening, accepting, limits on connections, and shutting down without losing calls.
 
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
 use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use bowline_protocol::{Config, ErrorCode, Limits, Side};
@@ -23,8 +26,6 @@ use crate::transports;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections beyond the limit that are told so; more are closed at once.
 const REFUSALS_MAX: usize = 64;
-/// What the peers of a server are told that was dropped.
-const DROPPED: &str = "the server was dropped";
 
 /// Options of a [`Server`].
 #[derive(Debug, Clone)]
@@ -177,18 +178,19 @@ impl Server {
         let connections = Arc::new(Connections::default());
         // Dropped with this future: nothing goes on that nobody waits for.
         let _ending = EndAll(Arc::clone(&connections));
-        let accepting: Vec<_> = listeners
+        let mut accepting: Vec<_> = listeners
             .into_iter()
             .map(|listener| {
-                let accept = accept_all(listener, Arc::clone(&options), Arc::clone(&connections));
-                AbortOnDrop(tokio::spawn(accept))
+                Box::pin(accept_all(listener, Arc::clone(&options), Arc::clone(&connections)))
             })
             .collect();
         tokio::select! {
             () = signal => {}
             () = handle.stopped() => {}
+            () = poll_all(&mut accepting) => {}
         }
-        stop_accepting(accepting).await;
+        // Not in tasks of their own: once the listeners are dropped, the addresses are free.
+        drop(accepting);
         let drained = tokio::time::timeout(options.drain_timeout, connections.drain()).await;
         if drained.is_err() {
             connections.abort("the drain timeout has passed");
@@ -199,27 +201,22 @@ impl Server {
     }
 }
 
-/// Stops listening and waits until the listeners have removed their files.
-async fn stop_accepting(tasks: Vec<AbortOnDrop>) {
-    for mut task in tasks {
-        task.0.abort();
-        let _ = (&mut task.0).await;
-    }
-}
-
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// Polls futures that never end.
+async fn poll_all<F: Future<Output = Infallible>>(futures: &mut [Pin<Box<F>>]) {
+    poll_fn(|cx| {
+        for future in &mut *futures {
+            let _ = future.as_mut().poll(cx);
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 async fn accept_all(
     listener: Box<dyn Listener>,
     options: Arc<ServerBuilder>,
     connections: Arc<Connections>,
-) {
+) -> Infallible {
     let router = Arc::new(options.router.clone());
     loop {
         match listener.accept().await {
@@ -251,8 +248,6 @@ struct Open {
     all: HashMap<u64, Arc<Shared>>,
     /// Those of them that are only told that there are too many.
     refused: HashSet<u64>,
-    /// The server is gone: nobody would end further ones.
-    over: bool,
 }
 
 /// The connections of a server.
@@ -288,17 +283,12 @@ impl Connections {
         // The limits have been checked when the server was built.
         let Ok(shared) = start(socket, config, Arc::clone(router), refuse) else { return };
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let over = {
-            let mut open = self.lock();
-            open.all.insert(number, Arc::clone(&shared));
-            if refuse.is_some() {
-                open.refused.insert(number);
-            }
-            open.over
-        };
-        if over {
-            shared.abort(ErrorCode::Shutdown, DROPPED);
+        let mut open = self.lock();
+        open.all.insert(number, Arc::clone(&shared));
+        if refuse.is_some() {
+            open.refused.insert(number);
         }
+        drop(open);
         let connections = Arc::clone(self);
         tokio::spawn(async move {
             if let Some(error) = poll_fn(|cx| shared.poll_closed(cx)).await {
@@ -347,8 +337,7 @@ struct EndAll(Arc<Connections>);
 
 impl Drop for EndAll {
     fn drop(&mut self) {
-        self.0.lock().over = true;
-        self.0.abort(DROPPED);
+        self.0.abort("the server was dropped");
     }
 }
 

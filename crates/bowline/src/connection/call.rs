@@ -172,7 +172,11 @@ impl CallHandle {
 
     /// For a responder: keeps metadata for the end.
     pub(crate) fn set_trailers(&self, trailers: Metadata) {
-        self.shared.lock().entries.entry(self.id).or_default().trailers = trailers;
+        let mut state = self.shared.lock();
+        // A sender may outlive the handler: then nobody would ever take them.
+        if !self.over.load(Ordering::Relaxed) {
+            state.entries.entry(self.id).or_default().trailers = trailers;
+        }
     }
 
     pub(crate) fn take_trailers(&self) -> Metadata {

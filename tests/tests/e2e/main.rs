@@ -1,0 +1,15 @@
+//! What client and server promise each other, over every transport.
+
+mod callbacks;
+mod calls;
+mod deadlines;
+mod drivers;
+mod drops;
+mod failures;
+mod hostile;
+mod impostor;
+mod lifecycle;
+mod limits;
+mod reconnect;
+mod scene;
+mod streams;
