@@ -52,7 +52,7 @@ pub struct Limits {
     pub send_queue_max: u64,
     /// Calls of this side that wait for a slot, beyond which no further one is opened.
     pub waiting_max: usize,
-    /// From connect to the peer's HELLO.
+    /// From connect to the peer's HELLO. As of all timeouts here, `Duration::MAX` is none.
     pub handshake_timeout: Duration,
     /// From the first byte of a frame to its last.
     pub frame_timeout: Duration,

@@ -1,7 +1,6 @@
 //! Channels: a client's connection to a server, made once or made again when it is lost.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -91,8 +90,7 @@ impl Channel {
     /// # Errors
     /// The connection is lost, or the peer speaks something else.
     pub async fn ready(&self) -> Result<PeerLimits, Status> {
-        let link = self.link(None).await?;
-        poll_fn(|cx| link.shared.poll_established(cx)).await
+        self.link(None).await?.shared.established().await
     }
 
     /// Sends a PING and waits for its answer: one round trip.
@@ -102,14 +100,21 @@ impl Channel {
     pub async fn ping(&self) -> Result<Duration, Status> {
         let link = self.link(None).await?;
         let start = Instant::now();
-        let number = link.shared.ping();
-        poll_fn(|cx| link.shared.poll_ponged(number, cx)).await?;
+        link.shared.ping().await?;
         Ok(start.elapsed())
     }
 
     /// Who is at the other end, as far as the transport knows; `None` while there is no connection.
     #[must_use]
-    pub fn peer(&self) -> Option<&PeerIdentity> {
+    pub fn peer(&self) -> Option<PeerIdentity> {
+        match &self.inner {
+            Inner::Fixed(link) => Some(link.shared.peer().clone()),
+            Inner::Reconnecting(reconnecting) => reconnecting.peer(),
+        }
+    }
+
+    /// Who is at the other end of a channel that has one connection.
+    pub(crate) fn fixed_peer(&self) -> Option<&PeerIdentity> {
         match &self.inner {
             Inner::Fixed(link) => Some(link.shared.peer()),
             Inner::Reconnecting(_) => None,
@@ -117,7 +122,8 @@ impl Channel {
     }
 
     /// Opens no more calls, lets those that are open end, and waits until the connection is closed.
-    /// Other clones of the channel fail with UNAVAILABLE from now on.
+    /// Other clones of the channel fail with UNAVAILABLE from now on. The connection of a callback's
+    /// channel is the client's: there, only further calls fail.
     pub async fn close(self) {
         let link = match &self.inner {
             Inner::Fixed(link) => Some(Arc::clone(link)),
@@ -125,8 +131,10 @@ impl Channel {
         };
         if let Some(link) = link {
             link.closed.store(true, Ordering::Relaxed);
-            link.shared.drain();
-            poll_fn(|cx| link.shared.poll_closed(cx)).await;
+            if link.owner {
+                link.shared.drain();
+                link.shared.closed().await;
+            }
         }
     }
 
@@ -260,7 +268,6 @@ impl ChannelBuilder {
     /// Answers calls of the server's on the same connection: callbacks.
     pub fn add_service(mut self, service: impl Service) -> Self {
         self.router.add(Arc::new(service));
-        self.limits.calls_max = self.limits.calls_max.max(CALLS_LEAST);
         self
     }
 
@@ -305,6 +312,9 @@ impl ChannelBuilder {
         let socket = self.connector.connect().await?;
         let mut config = Config::new(Side::Connecting);
         config.limits = self.limits.clone();
+        if !self.router.is_empty() {
+            config.limits.calls_max = config.limits.calls_max.max(CALLS_LEAST);
+        }
         config.token = self.token.clone();
         let shared = start(socket, config, Arc::new(self.router.clone()), None)?;
         Ok(Arc::new(Link { shared, owner: true, closed: AtomicBool::new(false) }))
@@ -329,9 +339,10 @@ pub(crate) fn start(
     router: Arc<Router>,
     refuse: Option<(ErrorCode, &'static str)>,
 ) -> Result<Arc<Shared>, Error> {
-    let shared = Shared::new(socket, config)?;
+    let socket: Arc<dyn Socket> = Arc::from(socket);
+    let shared = Shared::new(Arc::clone(&socket), config)?;
     let caller = Channel::callback(Arc::clone(&shared));
-    let mut driver = Driver::new(Arc::clone(&shared), Handlers::new(router, caller));
+    let mut driver = Driver::new(Arc::clone(&shared), socket, Handlers::new(router, caller));
     if let Some((code, text)) = refuse {
         driver = driver.refusing(code, text);
     }

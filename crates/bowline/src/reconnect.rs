@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bowline_transport::PeerIdentity;
+
 use crate::Status;
 use crate::channel::{CLOSED, ChannelBuilder, Link};
 use crate::error::Error;
@@ -93,7 +95,7 @@ impl Reconnecting {
         if let Some(link) = self.current()? {
             return Ok(link);
         }
-        let until = deadline.unwrap_or_else(|| Instant::now() + self.policy.patience);
+        let until = deadline.unwrap_or_else(|| after(self.policy.patience));
         let connected = tokio::time::timeout_at(until.into(), self.connect()).await;
         connected.unwrap_or_else(|_| {
             let mut text = "there was no connection in time".to_owned();
@@ -110,7 +112,9 @@ impl Reconnecting {
 
     async fn connect(&self) -> Result<Arc<Link>, Status> {
         let mut attempts = self.connecting.lock().await;
-        if self.lock().link.as_ref().is_some_and(|link| link.shared.has_stood()) {
+        // Looked at once for each connection: else every call that waits would begin anew.
+        let lost = self.lock().link.take_if(|link| !link.shared.is_usable());
+        if lost.is_some_and(|link| link.shared.has_stood()) {
             attempts.made = 0;
         }
         loop {
@@ -123,7 +127,7 @@ impl Reconnecting {
             // Counted before it is made: an attempt that is given up counts, too.
             attempts.made += 1;
             let pause = self.policy.pause(attempts.made, fastrand::f64());
-            attempts.next = Some(Instant::now() + pause);
+            attempts.next = Some(after(pause));
             match self.builder.connect_once().await {
                 Ok(link) => {
                     let mut current = self.lock();
@@ -154,6 +158,12 @@ impl Reconnecting {
         Ok(current.link.as_ref().filter(|link| link.shared.is_usable()).map(Arc::clone))
     }
 
+    /// Who is at the other end, while there is a connection.
+    pub(crate) fn peer(&self) -> Option<PeerIdentity> {
+        let link = self.current().ok().flatten()?;
+        Some(link.shared.peer().clone())
+    }
+
     /// Makes no more connections, and gives back the last one.
     pub(crate) fn close(&self) -> Option<Arc<Link>> {
         let mut current = self.lock();
@@ -164,6 +174,12 @@ impl Reconnecting {
     fn lock(&self) -> std::sync::MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// So long from now, or in thirty years: no clock reaches further than a `Duration` can.
+fn after(duration: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    Instant::now() + duration.min(FAR)
 }
 
 fn is_retryable(error: &Error) -> bool {

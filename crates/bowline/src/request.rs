@@ -96,7 +96,7 @@ impl<T> Request<T> {
     /// In a handler: who calls, as far as the transport knows; for a Unix socket the uid, gid and
     /// pid that the kernel vouches for.
     pub fn peer(&self) -> Option<&PeerIdentity> {
-        self.caller.as_ref().and_then(Channel::peer)
+        self.caller.as_ref().and_then(Channel::fixed_peer)
     }
 
     /// In a handler: a channel back to the caller, for callbacks on the same connection. Calls fail

@@ -291,7 +291,7 @@ impl Connections {
         drop(open);
         let connections = Arc::clone(self);
         tokio::spawn(async move {
-            if let Some(error) = poll_fn(|cx| shared.poll_closed(cx)).await {
+            if let Some(error) = shared.closed().await {
                 tracing::info!(peer = ?shared.peer(), %error, "connection ended");
             }
             let mut open = connections.lock();
@@ -315,11 +315,11 @@ impl Connections {
 
     /// Asks all connections to end, and waits until they have.
     async fn drain(&self) {
+        self.each(Shared::drain);
         loop {
             let ended = self.ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
-            self.each(Shared::drain);
             if self.lock().all.is_empty() {
                 return;
             }

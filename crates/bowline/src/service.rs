@@ -87,8 +87,14 @@ impl Router {
     pub(crate) fn add(&mut self, service: Arc<dyn Service>) {
         for (index, method) in service.methods().iter().enumerate() {
             let route = Route { service: Arc::clone(&service), index, kind: method.kind };
-            self.routes.insert(method.path, route);
+            if self.routes.insert(method.path, route).is_some() {
+                tracing::warn!(method = method.path, "a later service replaces the earlier one");
+            }
         }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.routes.is_empty()
     }
 
     pub(crate) fn route(&self, method: &str) -> Option<Route> {
@@ -131,8 +137,10 @@ impl ServerCall {
         F: FnOnce(Request<Q>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Response<R>, Status>> + Send,
     {
+        let guard = HandlerGuard(Arc::clone(&self.handle));
         Box::pin(async move {
-            let guard = HandlerGuard(Arc::clone(&self.handle));
+            // Taken in, so that the call ends even if the handler is dropped before it began.
+            let guard = guard;
             let result = match self.into_single() {
                 Ok(request) => handler(request).await,
                 Err(status) => Err(status),
@@ -149,8 +157,10 @@ impl ServerCall {
         F: FnOnce(Request<Q>, Sender<R>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<(), Status>> + Send,
     {
+        let guard = HandlerGuard(Arc::clone(&self.handle));
         Box::pin(async move {
-            let guard = HandlerGuard(Arc::clone(&self.handle));
+            // Taken in, so that the call ends even if the handler is dropped before it began.
+            let guard = guard;
             let sender = Sender::new(Arc::clone(&self.handle));
             let result = match self.into_single() {
                 Ok(request) => handler(request, sender).await,
@@ -168,8 +178,10 @@ impl ServerCall {
         F: FnOnce(Request<Streaming<Q>>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Response<R>, Status>> + Send,
     {
+        let guard = HandlerGuard(Arc::clone(&self.handle));
         Box::pin(async move {
-            let guard = HandlerGuard(Arc::clone(&self.handle));
+            // Taken in, so that the call ends even if the handler is dropped before it began.
+            let guard = guard;
             let result = handler(self.into_stream()).await;
             reply(&guard.0, result);
         })
@@ -183,8 +195,10 @@ impl ServerCall {
         F: FnOnce(Request<Streaming<Q>>, Sender<R>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<(), Status>> + Send,
     {
+        let guard = HandlerGuard(Arc::clone(&self.handle));
         Box::pin(async move {
-            let guard = HandlerGuard(Arc::clone(&self.handle));
+            // Taken in, so that the call ends even if the handler is dropped before it began.
+            let guard = guard;
             let sender = Sender::new(Arc::clone(&self.handle));
             let result = handler(self.into_stream(), sender).await;
             end(&guard.0, result);

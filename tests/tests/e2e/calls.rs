@@ -386,7 +386,7 @@ async fn a_handler_knows_who_calls(net: Net) {
     let client = bowline_tests::test::test_client::TestClient::new(channel.clone());
     client.unary(Note::default()).await.expect("OK");
     let caller = seen.lock().expect("not poisoned").clone().expect("there is a peer");
-    let server = channel.peer().expect("there is a peer").clone();
+    let server = channel.peer().expect("there is a peer");
     for peer in [caller, server] {
         let pid = Some(std::process::id());
         // SAFETY is not needed to know one's own user: /proc/self belongs to it.

@@ -11,7 +11,7 @@ use crate::output;
 
 pub(crate) async fn run(args: Ping) -> Result<(), Failure> {
     let (channel, limits) = super::connect(&args.server, Limits::connecting()).await?;
-    introduce(&args.server.address, channel.peer(), &limits)?;
+    introduce(&args.server.address, channel.peer().as_ref(), &limits)?;
     let mut trips = Trips::default();
     let outcome = tokio::select! {
         outcome = ping(&channel, &args, &mut trips) => outcome,

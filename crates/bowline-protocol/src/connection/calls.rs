@@ -39,7 +39,7 @@ impl<'a> CallMut<'a> {
     ///
     /// # Errors
     /// Nothing was taken; see [`SendError`]. [`SendError::Full`] is followed by
-    /// [`Event::Writable`](crate::Event::Writable).
+    /// [`Event::Writable`].
     pub fn send(&mut self, payload: Bytes, last: bool) -> Result<(), SendError> {
         self.send_with_descriptors(payload, 0, last)
     }
@@ -97,7 +97,7 @@ impl<'a> CallMut<'a> {
         can_send(call) && call.outgoing.has_room(limit)
     }
 
-    /// Wants [`Event::Writable`](crate::Event::Writable) when there is room for a message.
+    /// Wants [`Event::Writable`] when there is room for a message.
     pub fn wait_for_room(&mut self) {
         self.inner().outgoing.blocked = true;
     }
@@ -129,7 +129,7 @@ impl<'a> CallMut<'a> {
     }
 
     /// For a responder: the handler has ended, so. Where this side had to end the call itself
-    /// ([`Event::Stopped`](crate::Event::Stopped)), its own status goes out instead.
+    /// ([`Event::Stopped`]), its own status goes out instead.
     // [CAL-005] [CAL-007] [CAN-002]
     pub fn end(&mut self, status: Status) {
         let call = self.inner();

@@ -23,7 +23,7 @@ use crate::call::{Call, CallId, Caller, Incoming, Opening, Outgoing, Role};
 use crate::error::{ConnectionError, LimitError, OpenError};
 use crate::event::Event;
 use crate::frame::NUMBER_END;
-use crate::limits::{Limits, METHOD_NAME_MAX, PeerLimits};
+use crate::limits::{CLOSE_TIMEOUT, Limits, METHOD_NAME_MAX, PeerLimits};
 use crate::metadata::Metadata;
 
 /// The major version of the protocol.
@@ -190,7 +190,7 @@ impl Connection {
             events: VecDeque::new(),
             receive: Receive::new(&config.limits),
             transmit: Transmit::new(config.side),
-            handshake_deadline: Some(now + config.limits.handshake_timeout),
+            handshake_deadline: now.checked_add(config.limits.handshake_timeout),
             close_deadline: None,
             last_read: now,
             config,
@@ -239,7 +239,11 @@ impl Connection {
             return Err(OpenError::Connection(ConnectionError::Draining));
         }
         if !matches!(self.phase, Phase::Preface | Phase::Hello | Phase::Open) {
-            let error = self.error.clone().unwrap_or(ConnectionError::LocallyClosed);
+            let error = self.error.clone().unwrap_or(if self.drain == Drain::None {
+                ConnectionError::Eof
+            } else {
+                ConnectionError::LocallyClosed
+            });
             return Err(OpenError::Connection(error));
         }
         if self.phase == Phase::Open && self.peer.calls_max == 0 {
@@ -289,6 +293,12 @@ impl Connection {
             }
             _ => Drain::Wanted,
         };
+        // A client that has not said who it is does not hold up a shutdown for long.
+        if self.config.side == Side::Accepting
+            && let Some(deadline) = &mut self.handshake_deadline
+        {
+            *deadline = (*deadline).min(self.last_read + CLOSE_TIMEOUT);
+        }
     }
 
     /// The next event, in the order in which things happened.
@@ -326,8 +336,9 @@ impl Connection {
         if self.phase != Phase::Open {
             return None;
         }
-        let silent_for = if self.transmit.keepalive_sent { 2 * interval } else { interval };
-        Some(self.last_read + silent_for)
+        let silent_for =
+            if self.transmit.keepalive_sent { interval.saturating_mul(2) } else { interval };
+        self.last_read.checked_add(silent_for)
     }
 
     /// The side of the connection that this is.

@@ -111,7 +111,7 @@ impl Connection {
             self.receive.frame_deadline = None;
             self.check_leftover_descriptors(now);
         } else if self.receive.frame_deadline.is_none() {
-            self.receive.frame_deadline = Some(now + self.config.limits.frame_timeout);
+            self.receive.frame_deadline = now.checked_add(self.config.limits.frame_timeout);
         }
     }
 

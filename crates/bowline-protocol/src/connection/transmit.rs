@@ -176,7 +176,7 @@ impl Connection {
                 self.close_within(CLOSE_TIMEOUT, now);
             }
         } else if self.transmit.stall_deadline.is_none() || out.written() != self.transmit.written {
-            self.transmit.stall_deadline = Some(now + self.config.limits.stall_timeout);
+            self.transmit.stall_deadline = now.checked_add(self.config.limits.stall_timeout);
         }
         self.transmit.written = out.written();
     }

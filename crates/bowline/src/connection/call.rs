@@ -45,13 +45,18 @@ impl CallHandle {
     }
 
     pub(crate) fn poll_recv(&self, cx: &Context<'_>) -> Poll<Received> {
+        // Not dropped under the lock: with a waker may go a task that owns another call.
+        let replaced;
         let mut state = self.shared.lock();
         let Some(mut call) = state.core.call(self.id) else {
             let status = Status::cancelled("the call has ended");
             return Poll::Ready(Received::Ended(status));
         };
         let result = match call.recv() {
-            Recv::Message(message) => Poll::Ready(Received::Message(message)),
+            Recv::Message(message) => {
+                replaced = None;
+                Poll::Ready(Received::Message(message))
+            }
             Recv::Finished => return Poll::Ready(Received::Finished),
             Recv::Ended(status) => {
                 let mut entry = None;
@@ -64,7 +69,8 @@ impl CallHandle {
                 return Poll::Ready(Received::Ended(status));
             }
             _ => {
-                set_waker(&mut state.entries.entry(self.id).or_default().recv, cx);
+                replaced =
+                    state.entries.entry(self.id).or_default().recv.replace(cx.waker().clone());
                 Poll::Pending
             }
         };
@@ -72,6 +78,7 @@ impl CallHandle {
         let owed = !state.deferred && state.core.wants_transmit();
         let driver = if owed { state.driver.take() } else { None };
         drop(state);
+        drop(replaced);
         if let Some(driver) = driver {
             driver.wake();
         }
@@ -87,7 +94,10 @@ impl CallHandle {
         match call.head() {
             Some(head) => Poll::Ready(head),
             None => {
-                set_waker(&mut state.entries.entry(self.id).or_default().recv, cx);
+                let entry = state.entries.entry(self.id).or_default();
+                let replaced = entry.recv.replace(cx.waker().clone());
+                drop(state);
+                drop(replaced);
                 Poll::Pending
             }
         }
@@ -121,14 +131,16 @@ impl CallHandle {
         message: &mut Option<Bytes>,
         cx: &Context<'_>,
     ) -> Poll<Result<(), SendError>> {
-        self.shared.with_deferred(|state| {
+        let mut replaced = None;
+        let result = self.shared.with_deferred(|state| {
             let Some(bytes) = message.clone() else { return Poll::Ready(Ok(())) };
             let Some(mut call) = state.core.call(self.id) else {
                 return Poll::Ready(Err(SendError::Closed));
             };
             match call.send(bytes, false) {
                 Err(SendError::Full) => {
-                    set_waker(&mut state.entries.entry(self.id).or_default().send, cx);
+                    let entry = state.entries.entry(self.id).or_default();
+                    replaced = entry.send.replace(cx.waker().clone());
                     Poll::Pending
                 }
                 result => {
@@ -136,7 +148,9 @@ impl CallHandle {
                     Poll::Ready(result)
                 }
             }
-        })
+        });
+        drop(replaced);
+        result
     }
 
     /// For a responder: sends a message that is not the last, without waiting for room.
@@ -251,6 +265,9 @@ pub(crate) struct HandlerGuard(pub(crate) Arc<CallHandle>);
 
 impl Drop for HandlerGuard {
     fn drop(&mut self) {
+        if self.0.over.load(Ordering::Relaxed) {
+            return;
+        }
         self.0.end(if std::thread::panicking() {
             Status::internal("the handler panicked")
         } else {
@@ -264,12 +281,5 @@ impl Drop for HandlerGuard {
 fn wake(entry: Option<Entry>) {
     if let Some(Entry { recv, send, .. }) = entry {
         recv.into_iter().chain(send).for_each(Waker::wake);
-    }
-}
-
-fn set_waker(slot: &mut Option<Waker>, cx: &Context<'_>) {
-    match slot {
-        Some(waker) => waker.clone_from(cx.waker()),
-        None => *slot = Some(cx.waker().clone()),
     }
 }

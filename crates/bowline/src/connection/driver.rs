@@ -4,13 +4,15 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bowline_protocol::{ErrorCode, Event, Side};
+use bowline_transport::Socket;
 use bytes::BytesMut;
+use tokio::task::coop::unconstrained;
 use tokio::time::Sleep;
 
 use super::handlers::{Handlers, Start};
@@ -23,11 +25,19 @@ const READ_MAX: usize = 128 * 1024;
 /// Reads in a row that could have done with the least room before the buffer is given back.
 const QUIET_READS: u8 = 32;
 
+/// A connection that was quiet for so long gives its read buffer back.
+const IDLE: Duration = Duration::from_millis(100);
+/// Handlers of one batch run in place for so long; then the rest get tasks of their own.
+const INLINE_MAX: Duration = Duration::from_micros(100);
+
 /// Drives one connection until it has ended.
 pub(crate) struct Driver {
     shared: Arc<Shared>,
+    socket: Arc<dyn Socket>,
     handlers: Handlers,
     input: BytesMut,
+    /// When the read buffer is given back, if nothing comes until then.
+    give_back: Option<Instant>,
     read_size: usize,
     quiet_reads: u8,
     /// Input is held back until what must go first has been written.
@@ -37,6 +47,8 @@ pub(crate) struct Driver {
     refuse: Option<(ErrorCode, &'static str)>,
     wakers: Vec<Waker>,
     starts: Vec<Start>,
+    /// What waits for HELLO, the answer to a PING or the end is to look again.
+    changed: bool,
 }
 
 /// What a turn of the driver came to.
@@ -49,11 +61,13 @@ enum Turn {
 }
 
 impl Driver {
-    pub(crate) fn new(shared: Arc<Shared>, handlers: Handlers) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, socket: Arc<dyn Socket>, handlers: Handlers) -> Self {
         Self {
             shared,
+            socket,
             handlers,
             input: BytesMut::new(),
+            give_back: None,
             read_size: READ_MIN,
             quiet_reads: 0,
             held: false,
@@ -61,6 +75,7 @@ impl Driver {
             refuse: None,
             wakers: Vec::new(),
             starts: Vec::new(),
+            changed: false,
         }
     }
 
@@ -119,9 +134,12 @@ impl Driver {
         if self.held && !state.blocked {
             return Poll::Ready(Turn::Input);
         }
-        state.armed = self.poll_timer(state.core.poll_timeout(), cx);
+        self.rest(&mut state, now);
+        let ring = [state.core.poll_timeout(), self.give_back].into_iter().flatten().min();
+        state.armed = self.poll_timer(ring, cx);
+        let hint = state.core.input_hint();
         drop(state);
-        if self.held { Poll::Pending } else { self.poll_read(cx) }
+        if self.held { Poll::Pending } else { self.poll_read(hint, cx) }
     }
 
     /// Makes the timer ring no later than this, and returns when it will. A timer that is set for an
@@ -130,35 +148,48 @@ impl Driver {
     fn poll_timer(&mut self, ring: Option<Instant>, cx: &mut Context<'_>) -> Option<Instant> {
         let set = self.timer.as_ref().filter(|timer| !timer.is_elapsed());
         let set = set.map(|timer| timer.deadline().into_std());
-        let Some(ring) = ring.filter(|ring| set.is_none_or(|set| *ring < set)) else {
-            return set;
-        };
-        let at = tokio::time::Instant::from_std(ring);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-        timer.as_mut().reset(at);
-        if timer.as_mut().poll(cx).is_ready() {
+        if let Some(ring) = ring.filter(|ring| set.is_none_or(|set| *ring < set)) {
+            let at = tokio::time::Instant::from_std(ring);
+            match &mut self.timer {
+                Some(timer) => timer.as_mut().reset(at),
+                None => self.timer = Some(Box::pin(tokio::time::sleep_until(at))),
+            }
+        } else if set.is_none() {
+            return None;
+        }
+        let timer = self.timer.as_mut()?;
+        // Every time, and whatever the task's budget: else its waker might not be registered.
+        if pin!(unconstrained(timer.as_mut())).poll(cx).is_ready() {
             cx.waker().wake_by_ref();
         }
-        Some(ring)
+        Some(timer.deadline().into_std())
+    }
+
+    /// Gives memory back when the connection has been quiet for a while.
+    fn rest(&mut self, state: &mut State, now: Instant) {
+        if self.input.capacity() == 0 {
+            self.give_back = None;
+        } else if *self.give_back.get_or_insert(now + IDLE) <= now {
+            self.give_back = None;
+            state.core.settle();
+            if self.input.is_empty() {
+                self.input = BytesMut::new();
+                self.read_size = READ_MIN;
+            }
+        }
     }
 
     /// Reads once.
     // [OUT-001]
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
-        let hint = self.shared.lock().core.input_hint();
+    fn poll_read(&mut self, hint: usize, cx: &mut Context<'_>) -> Poll<Turn> {
         // Room for what is announced, but never much more than what has arrived.
         let wanted = self.read_size.max(hint.min(self.input.len().max(READ_MAX)));
         self.input.reserve(wanted);
         let room = self.input.capacity() - self.input.len();
         // Descriptors are not agreed on, so what comes along is closed.
         let mut descriptors: Vec<OwnedFd> = Vec::new();
-        match self.shared.socket.poll_recv(cx, &mut self.input, &mut descriptors) {
-            Poll::Pending => {
-                if self.read_size == READ_MIN && self.input.is_empty() {
-                    self.input = BytesMut::new();
-                }
-                Poll::Pending
-            }
+        match self.socket.poll_recv(cx, &mut self.input, &mut descriptors) {
+            Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(0)) => {
                 self.lost();
                 Poll::Ready(Turn::Woken)
@@ -203,6 +234,7 @@ impl Driver {
         let mut state = shared.lock();
         let now = Instant::now();
         self.held = false;
+        self.give_back = None;
         state.core.settle();
         loop {
             let before = self.input.len();
@@ -257,22 +289,38 @@ impl Driver {
                 }
                 Event::Pong(number) => {
                     state.ponged = number;
-                    self.wakers.append(&mut state.watchers);
+                    self.changed = true;
                 }
                 Event::Closed(_) => {
                     state.closed = true;
-                    self.wakers.append(&mut state.watchers);
+                    self.changed = true;
                 }
-                _ => self.wakers.append(&mut state.watchers),
+                _ => self.changed = true,
             }
         }
-        !self.wakers.is_empty() || !self.starts.is_empty()
+        !self.wakers.is_empty() || !self.starts.is_empty() || self.changed
     }
 
     fn wake_and_start(&mut self) {
-        for start in std::mem::take(&mut self.starts) {
-            start.run(&self.shared);
+        if std::mem::take(&mut self.changed) {
+            self.shared.changed.notify_waiters();
         }
+        let mut starts = std::mem::take(&mut self.starts);
+        let begun = Instant::now();
+        let mut in_place = true;
+        for start in starts.drain(..) {
+            if let Some(handler) = start.handler(&self.shared) {
+                handler.run(&self.shared, in_place);
+            }
+            if in_place && begun.elapsed() > INLINE_MAX {
+                // Handlers that take their time shall not hold up each other, nor their replies.
+                in_place = false;
+                let mut state = self.shared.lock();
+                state.deferred = false;
+                self.shared.flush(&mut state, Instant::now());
+            }
+        }
+        self.starts = starts;
         for waker in self.wakers.drain(..) {
             waker.wake();
         }
@@ -298,17 +346,21 @@ impl Drop for Driver {
                 state.core.handle_eof(Instant::now());
             }
             state.closed = true;
-            let entries: Vec<_> = state.entries.values_mut().collect();
+            // Whoever still holds a handle: the connection's descriptor is closed.
+            state.socket = None;
             let mut wakers: Vec<Waker> = Vec::new();
-            for entry in entries {
+            for entry in state.entries.values_mut() {
                 wakers.extend(entry.recv.take());
                 wakers.extend(entry.send.take());
+                if let Some(handler) = &entry.handler {
+                    handler.abort();
+                }
             }
-            wakers.append(&mut state.watchers);
             wakers
         };
         for waker in wakers {
             waker.wake();
         }
+        self.shared.changed.notify_waiters();
     }
 }

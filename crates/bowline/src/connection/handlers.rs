@@ -130,30 +130,51 @@ fn end(state: &mut State, id: CallId, status: Status) {
 }
 
 impl Start {
-    /// Runs the handler: once in place, as most local handlers answer at once, and in a task of its
-    /// own when it has to wait.
-    pub(super) fn run(self, shared: &Arc<Shared>) {
+    /// Makes the handler, unless its call was stopped meanwhile.
+    pub(super) fn handler(self, shared: &Arc<Shared>) -> Option<Started> {
         let Starting { route, call, message } = self.starting;
         let id = call.call;
-        let handle = Arc::new(CallHandle::responder(Arc::clone(shared), id));
         {
             let mut state = shared.lock();
-            let Some(mut view) = state.core.call(id) else { return };
+            let mut view = state.core.call(id)?;
             if view.stopped().is_some() {
                 view.end(Status::cancelled("the call was stopped before it started"));
+                return None;
+            }
+        }
+        let handle = Arc::new(CallHandle::responder(Arc::clone(shared), id));
+        let ending = Arc::clone(&handle);
+        let call = ServerCall::new(handle, message, call.metadata, call.deadline, self.caller);
+        let made = catch_unwind(AssertUnwindSafe(|| route.service.call(route.index, call)));
+        let Ok(handler) = made else {
+            // A service that panics before there is a handler fails its call alone, too.
+            ending.end(Status::internal("the handler panicked"));
+            return None;
+        };
+        Some(Started { id, handler: Guarded(handler) })
+    }
+}
+
+/// A handler that has been made.
+pub(super) struct Started {
+    id: CallId,
+    handler: Guarded,
+}
+
+impl Started {
+    /// Runs the handler: once in place, where the caller says so, as most local handlers answer at
+    /// once; and in a task of its own if it has to wait.
+    pub(super) fn run(mut self, shared: &Arc<Shared>, in_place: bool) {
+        if in_place {
+            let mut cx = Context::from_waker(Waker::noop());
+            if Pin::new(&mut self.handler).poll(&mut cx).is_ready() {
                 return;
             }
         }
-        let call = ServerCall::new(handle, message, call.metadata, call.deadline, self.caller);
-        let mut handler = Guarded(route.service.call(route.index, call));
-        let mut cx = Context::from_waker(Waker::noop());
-        if Pin::new(&mut handler).poll(&mut cx).is_ready() {
-            return;
-        }
-        shared.lock().entries.entry(id).or_default();
-        let task = tokio::spawn(handler);
+        shared.lock().entries.entry(self.id).or_default();
+        let task = tokio::spawn(self.handler);
         // Gone if the handler has ended meanwhile.
-        if let Some(entry) = shared.lock().entries.get_mut(&id) {
+        if let Some(entry) = shared.lock().entries.get_mut(&self.id) {
             entry.handler = Some(task.abort_handle());
         }
     }

@@ -20,6 +20,7 @@ use bowline_protocol::{
 };
 use bowline_transport::{PeerIdentity, Socket};
 use bytes::Bytes;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 pub(crate) use self::call::{CallHandle, HandlerGuard, Received};
@@ -30,16 +31,23 @@ use crate::Status;
 /// Slices of one vectored write.
 const SLICES: usize = 32;
 
+/// Writes in a row of one flush; what is left then is the driver's.
+const WRITES_MAX: usize = 8;
+
 /// A connection, shared by its driver, its channels and its calls.
 pub(crate) struct Shared {
     state: Mutex<State>,
-    socket: Box<dyn Socket>,
+    peer: PeerIdentity,
+    /// Rings when HELLO, the answer to a PING or the end has come.
+    changed: Notify,
 }
 
 /// What the lock protects. It is never held over an await or a wake.
 pub(crate) struct State {
     pub(crate) core: Connection,
     out: Outbound,
+    /// Gone with the end of the connection, whoever still holds a handle.
+    socket: Option<Arc<dyn Socket>>,
     entries: HashMap<CallId, Entry>,
     /// The driver is about to write: others only add their frames.
     deferred: bool,
@@ -51,8 +59,6 @@ pub(crate) struct State {
     driver: Option<Waker>,
     /// When the driver's timer rings.
     armed: Option<Instant>,
-    /// Who waits for HELLO, an answered PING or the end.
-    watchers: Vec<Waker>,
     /// The last PING answered.
     pub(crate) ponged: u64,
     closed: bool,
@@ -69,28 +75,29 @@ struct Entry {
 
 impl Shared {
     pub(crate) fn new(
-        socket: Box<dyn Socket>,
+        socket: Arc<dyn Socket>,
         mut config: Config,
     ) -> Result<Arc<Self>, bowline_protocol::LimitError> {
         config.keeps_written = socket.capabilities().keeps_written;
+        let peer = socket.peer().clone();
         let state = State {
             core: Connection::new(config, Instant::now())?,
             out: Outbound::new(),
+            socket: Some(socket),
             entries: HashMap::new(),
             deferred: false,
             blocked: false,
             shut: false,
             driver: None,
             armed: None,
-            watchers: Vec::new(),
             ponged: 0,
             closed: false,
         };
-        Ok(Arc::new(Self { state: Mutex::new(state), socket }))
+        Ok(Arc::new(Self { state: Mutex::new(state), peer, changed: Notify::new() }))
     }
 
-    pub(crate) fn peer(&self) -> &PeerIdentity {
-        self.socket.peer()
+    pub(crate) const fn peer(&self) -> &PeerIdentity {
+        &self.peer
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -125,7 +132,8 @@ impl Shared {
     fn with_deferred<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
         let result = change(&mut state);
-        let driver = state.driver.take();
+        // A driver that is about to write needs no waking.
+        let driver = if state.deferred { None } else { state.driver.take() };
         drop(state);
         if let Some(driver) = driver {
             driver.wake();
@@ -133,9 +141,12 @@ impl Shared {
         result
     }
 
-    /// Writes as much as the socket takes.
+    /// Writes as much as the socket takes, within reason: the rest of a long queue is the driver's.
     fn flush(&self, state: &mut State, now: Instant) {
-        while !state.blocked {
+        for _ in 0..WRITES_MAX {
+            if state.blocked {
+                break;
+            }
             state.core.poll_transmit(&mut state.out, now);
             if state.out.is_empty() {
                 self.end_writing(state);
@@ -158,7 +169,7 @@ impl Shared {
                     Poll::Ready(result) => result,
                     Poll::Pending => {
                         pending = true;
-                        Ok(0)
+                        Err(io::ErrorKind::WouldBlock.into())
                     }
                 });
             if pending {
@@ -176,21 +187,25 @@ impl Shared {
         state: &mut State,
         send: impl FnOnce(&dyn Socket, &[IoSlice<'_>]) -> io::Result<usize>,
     ) -> io::Result<()> {
+        let Some(socket) = &state.socket else { return Err(io::ErrorKind::NotConnected.into()) };
         let mut slices = [IoSlice::new(&[]); SLICES];
         let filled = state.out.slices(&mut slices);
-        let sent = match send(&*self.socket, &slices[..filled]) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-            result => result?,
-        };
-        state.out.advance(sent);
-        Ok(())
+        match send(&**socket, &slices[..filled]) {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Ok(sent) => {
+                state.out.advance(sent);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn end_writing(&self, state: &mut State) {
         if state.core.is_write_ended() && !state.shut {
             state.shut = true;
             // A peer that is gone cannot be told; reading finds that out.
-            let _ = self.socket.shutdown();
+            let _ = state.socket.as_ref().map(|socket| socket.shutdown());
         }
     }
 
@@ -255,45 +270,44 @@ impl Shared {
     }
 
     /// Waits for the peer's HELLO.
-    pub(crate) fn poll_established(&self, cx: &Context<'_>) -> Poll<Result<PeerLimits, Status>> {
-        let mut state = self.lock();
-        if let Some(error) = state.core.error() {
-            return Poll::Ready(Err(connection_status(error)));
-        }
-        if state.core.is_established() {
-            return Poll::Ready(Ok(state.core.peer_limits().clone()));
-        }
-        state.watch(cx);
-        Poll::Pending
+    pub(crate) async fn established(&self) -> Result<PeerLimits, Status> {
+        self.until(|state| {
+            if let Some(error) = state.end() {
+                return Some(Err(connection_status(&error)));
+            }
+            state.core.is_established().then(|| Ok(state.core.peer_limits().clone()))
+        })
+        .await
     }
 
-    /// Sends a PING.
-    pub(crate) fn ping(&self) -> u64 {
-        self.with(|state| state.core.ping())
-    }
-
-    /// Waits for the answer to a PING.
-    pub(crate) fn poll_ponged(&self, number: u64, cx: &Context<'_>) -> Poll<Result<(), Status>> {
-        let mut state = self.lock();
-        if state.ponged >= number {
-            return Poll::Ready(Ok(()));
-        }
-        if state.closed || state.core.error().is_some() {
-            let error = state.core.error().cloned().unwrap_or(ConnectionError::LocallyClosed);
-            return Poll::Ready(Err(connection_status(&error)));
-        }
-        state.watch(cx);
-        Poll::Pending
+    /// Sends a PING and waits for its answer.
+    pub(crate) async fn ping(&self) -> Result<(), Status> {
+        let number = self.with(|state| state.core.ping());
+        self.until(|state| {
+            if state.ponged >= number {
+                return Some(Ok(()));
+            }
+            state.end().map(|error| Err(connection_status(&error)))
+        })
+        .await
     }
 
     /// Waits for the end of the connection.
-    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<Option<ConnectionError>> {
-        let mut state = self.lock();
-        if state.closed {
-            return Poll::Ready(state.core.error().cloned());
+    pub(crate) async fn closed(&self) -> Option<ConnectionError> {
+        self.until(|state| state.closed.then(|| state.core.error().cloned())).await
+    }
+
+    /// Waits until there is a result; looks again whenever something has changed.
+    async fn until<R>(&self, mut result: impl FnMut(&State) -> Option<R>) -> R {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(result) = result(&self.lock()) {
+                return result;
+            }
+            changed.await;
         }
-        state.watch(cx);
-        Poll::Pending
     }
 }
 
@@ -302,21 +316,23 @@ impl State {
     fn needs_driver(&self) -> bool {
         let earlier = |timer: Instant| self.armed.is_none_or(|armed| timer < armed);
         self.blocked
+            || !self.out.is_empty()
+            || self.core.wants_transmit()
             || self.core.has_events()
             || self.core.is_closed()
             || self.core.poll_timeout().is_some_and(earlier)
     }
 
-    fn watch(&mut self, cx: &Context<'_>) {
-        if !self.watchers.iter().any(|waker| waker.will_wake(cx.waker())) {
-            self.watchers.push(cx.waker().clone());
-        }
+    /// Why the connection has ended or is ending, if it is.
+    fn end(&self) -> Option<ConnectionError> {
+        let clean = self.closed.then_some(ConnectionError::Eof);
+        self.core.error().cloned().or(clean)
     }
 }
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("socket", &self.socket).finish_non_exhaustive()
+        f.debug_struct("Connection").field("peer", &self.peer).finish_non_exhaustive()
     }
 }
 

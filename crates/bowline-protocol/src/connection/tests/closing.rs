@@ -90,6 +90,17 @@ fn the_end_of_the_stream_is_clean_between_frames_without_a_call() {
     assert_eq!((rig.events(), rig.core.poll_timeout()), (vec![], None));
 }
 
+#[test] // [CLS-001]
+fn a_drain_waits_no_longer_than_a_second_for_a_client_that_says_nothing() {
+    for begun in [&PREFACE[..0], &PREFACE[..]] {
+        let mut rig = Rig::new(Config::new(Side::Accepting));
+        rig.feed_bytes(begun);
+        rig.core.drain();
+        assert_eq!(rig.fire(), SECOND);
+        assert_eq!(rig.core.error(), Some(&ConnectionError::TimedOut(TimedOut::Handshake)));
+    }
+}
+
 #[test] // [CLS-003]
 fn a_client_that_leaves_before_its_preface_has_lost_nothing() {
     for begun in [&PREFACE[..0], &PREFACE[..7]] {
