@@ -169,17 +169,21 @@ impl Net {
 
     /// A connection that sends and reads bytes as it is told.
     pub async fn raw(&self) -> Raw {
+        self.raw_over(&*self.connector()).await
+    }
+
+    /// What connects to the address.
+    pub fn connector(&self) -> Box<dyn Connector> {
         let address = &self.inner.address;
-        let connector: Box<dyn Connector> = match self.transport() {
+        match self.transport() {
             Transport::Unix => Box::new(UnixConnector::new(address).expect("a Unix address")),
             Transport::Tcp => Box::new(TcpConnector::new(address).expect("a TCP address")),
             Transport::Memory => Box::new(MemoryConnector::new(address).expect("a memory address")),
-        };
-        Raw::new(connector.connect().await.expect("the server listens"))
+        }
     }
 
-    /// The same, made by this connector.
-    pub async fn raw_over(&self, connector: &impl Connector) -> Raw {
+    /// The same as [`raw`](Self::raw), made by this connector.
+    pub async fn raw_over(&self, connector: &dyn Connector) -> Raw {
         Raw::new(connector.connect().await.expect("the server listens"))
     }
 

@@ -97,6 +97,11 @@ impl ServerBuilder {
 }
 
 /// A server that listens. Dropping it closes its addresses and ends its connections.
+///
+/// A handler runs in the task of its connection until it waits for the first time, and in a task of
+/// its own from then on: most local handlers answer at once, and cost no task. One that blocks its
+/// thread, or computes for long before its first await, holds up the calls of its connection
+/// meanwhile; leave such work to [`tokio::task::spawn_blocking`].
 #[derive(Debug)]
 pub struct Server {
     options: Arc<ServerBuilder>,

@@ -5,6 +5,7 @@ mod calls;
 mod deadlines;
 mod drivers;
 mod drops;
+mod edges;
 mod failures;
 mod hostile;
 mod impostor;
