@@ -69,7 +69,10 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 /// The benches are left out: they are built by clippy and run by `cargo bench`.
 fn commands(root: &Path, args: &Args) -> Result<Vec<Command>> {
     let mut commands = vec![
-        process::cargo(root, ["test", "--workspace", "--lib", "--bins", "--tests", "--examples"]),
+        process::cargo(
+            root,
+            ["test", "--workspace", "--all-features", "--lib", "--bins", "--tests", "--examples"],
+        ),
         process::cargo(root, ["test", "--workspace", "--doc"]),
     ];
     if let Some(manifest) = project::consumer(root) {
