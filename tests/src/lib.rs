@@ -29,6 +29,12 @@ macro_rules! over_every_transport {
             $crate::over_every_transport!(@ $name memory_threads Memory Two);
         })*
     };
+    // For what only some transports can show.
+    ($name:ident: $($test:ident $transport:ident $threads:ident),* $(,)?) => {
+        mod $name {
+            $($crate::over_every_transport!(@ $name $test $transport $threads);)*
+        }
+    };
     (@ $name:ident $test:ident $transport:ident $threads:ident) => {
         #[test]
         fn $test() {

@@ -2,7 +2,7 @@
 
 use bowline::{Channel, Server};
 use bowline_protocol::Side;
-use bowline_tests::net::{Net, Transport};
+use bowline_tests::net::Net;
 use bowline_tests::over_every_transport;
 use bowline_tests::raw;
 use bowline_tests::script::{Script, numbered};
@@ -44,9 +44,6 @@ async fn a_handler_starts_behind_the_handshake(net: Net) {
 
 // [PRE-002]
 async fn no_handler_starts_while_the_handshake_does_not_fit(net: Net) {
-    if net.transport() != Transport::Memory {
-        return;
-    }
     let gauge = Gauge::new();
     let address: Address = format!("{}-narrow", net.address()).parse().expect("an address");
     // Room for what the client says in two reads, and not for all that the server says.
@@ -77,9 +74,6 @@ async fn no_handler_starts_while_the_handshake_does_not_fit(net: Net) {
 
 /// Everything works over sockets that take and give one byte at a time.
 async fn a_narrow_pipe_is_only_slow(net: Net) {
-    if net.transport() != Transport::Memory {
-        return;
-    }
     for capacity in [1, 7, 100] {
         let text = format!("{}-narrow-{capacity}", net.address());
         let address: Address = text.parse().expect("an address");
@@ -106,8 +100,7 @@ async fn a_narrow_pipe_is_only_slow(net: Net) {
     }
 }
 
-over_every_transport!(
-    a_handler_starts_behind_the_handshake,
-    no_handler_starts_while_the_handshake_does_not_fit,
-    a_narrow_pipe_is_only_slow,
-);
+over_every_transport!(a_handler_starts_behind_the_handshake,);
+// With a capacity of the test's choice.
+over_every_transport!(no_handler_starts_while_the_handshake_does_not_fit: memory Memory One, memory_threads Memory Two);
+over_every_transport!(a_narrow_pipe_is_only_slow: memory Memory One, memory_threads Memory Two);

@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bowline::{Channel, Code, Limits, Reconnect, Request, Server};
-use bowline_tests::net::{Net, Transport};
+use bowline_tests::net::Net;
 use bowline_tests::over_every_transport;
 use bowline_tests::script::{Script, echo, numbered};
 use bowline_tests::test::Note;
@@ -150,9 +150,6 @@ async fn without_reconnect_a_lost_connection_stays_lost(net: Net) {
 }
 
 async fn what_does_not_pass_by_itself_fails_at_once(net: Net) {
-    if net.transport() != Transport::Unix {
-        return;
-    }
     std::fs::write(net.path(), "not a socket").expect("can be written");
     let error = net.builder().reconnect(quick()).connect().await.expect_err("a file");
     assert!(error.to_string().contains("not a socket"), "{error}");
@@ -252,9 +249,12 @@ over_every_transport!(
     calls_wait_until_their_deadline,
     a_lazy_channel_connects_with_its_first_call,
     without_reconnect_a_lost_connection_stays_lost,
-    what_does_not_pass_by_itself_fails_at_once,
     a_draining_server_gets_no_new_calls,
     a_connection_that_stood_begins_again_without_a_pause,
     a_busy_server_is_tried_again,
     a_closed_channel_stays_closed,
+);
+// Only a file can be of the wrong kind.
+over_every_transport!(
+    what_does_not_pass_by_itself_fails_at_once: unix Unix One, unix_threads Unix Two,
 );
