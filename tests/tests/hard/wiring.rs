@@ -3,9 +3,9 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use bowline::transport::memory::{MemoryConnector, MemoryListener};
@@ -50,9 +50,27 @@ pub(crate) fn unique(prefix: &str) -> String {
     format!("{prefix}-{}-{number}", std::process::id())
 }
 
+/// A directory of this process's own. What processes that have ended left behind is removed: their
+/// servers were killed on purpose, and lock files stay in place.
+fn directory() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let all = std::env::temp_dir().join("bowline-tests");
+        let own = all.join(std::process::id().to_string());
+        std::fs::create_dir_all(&own).expect("a directory can be made");
+        for entry in std::fs::read_dir(&all).expect("it was made").flatten() {
+            if !Path::new("/proc").join(entry.file_name()).exists() {
+                // Another process may be removing it, too.
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+        own
+    })
+}
+
 /// A path for a socket, short enough for one.
 pub(crate) fn socket_path() -> PathBuf {
-    std::env::temp_dir().join(unique("bowline")).with_extension("sock")
+    directory().join(unique("s"))
 }
 
 /// An address at which a server can listen.
