@@ -46,6 +46,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod call_map;
 mod connection;
 mod credit;
 mod error;
@@ -71,6 +72,7 @@ pub mod wire {
 }
 
 pub use call::{CallId, Message};
+pub use call_map::CallMap;
 pub use connection::{CallMut, Config, Connection, Open, PREFACE, VERSION};
 pub use credit::{DESCRIPTOR_COST, MESSAGE_COST, message_cost};
 pub use error::{

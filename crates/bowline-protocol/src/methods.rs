@@ -1,5 +1,6 @@
 //! Methods by number: each direction of a connection binds numbers to names as it goes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -59,7 +60,7 @@ impl PeerMethods {
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "hash", derive(PartialEq, Eq, Hash))]
 pub(crate) struct OwnMethods {
-    numbers: BTreeMap<Arc<str>, u16>,
+    numbers: BTreeMap<Cow<'static, str>, u16>,
 }
 
 impl OwnMethods {
@@ -68,16 +69,16 @@ impl OwnMethods {
     }
 
     /// How the next REQUEST names this method: name and number.
-    pub(crate) fn name(&mut self, method: &Arc<str>) -> (String, u32) {
-        if let Some(number) = self.numbers.get(method) {
+    pub(crate) fn name(&mut self, method: Cow<'static, str>) -> (String, u32) {
+        if let Some(number) = self.numbers.get(&method) {
             return (String::new(), (*number).into());
         }
         let next = u16::try_from(self.numbers.len() + 1).unwrap_or(u16::MAX);
         if next > METHOD_NUMBER_MAX {
-            return (method.to_string(), 0);
+            return (method.into_owned(), 0);
         }
-        self.numbers.insert(Arc::clone(method), next);
-        (method.to_string(), next.into())
+        self.numbers.insert(method.clone(), next);
+        (method.into_owned(), next.into())
     }
 }
 

@@ -181,17 +181,17 @@ impl Outbound {
     }
 
     /// Appends a frame whose body is the prefix, if any, and the payload.
-    pub(crate) fn push_frame(&mut self, header: &FrameHeader, prefix: &[u8], payload: &Bytes) {
+    pub(crate) fn push_frame(&mut self, header: &FrameHeader, prefix: &[u8], payload: Bytes) {
         if header.fds > 0 {
             self.descriptors.push_back((self.written + self.len as u64, header.fds));
         }
         self.push_raw(&header.encode());
         self.push_raw(prefix);
         if payload.len() >= REFERENCE_MIN {
-            self.large.push_back((self.small.len(), payload.clone()));
             self.len += payload.len();
+            self.large.push_back((self.small.len(), payload));
         } else {
-            self.push_raw(payload);
+            self.push_raw(&payload);
         }
     }
 

@@ -49,9 +49,23 @@ pub struct Status {
     code: Code,
     not_started: bool,
     origin: Origin,
+    /// `None` if it would be empty: most statuses say OK and nothing more.
+    more: Option<Box<More>>,
+}
+
+/// What a status may say beside its code.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+struct More {
     message: String,
     details: Vec<Any>,
     metadata: Metadata,
+}
+
+impl More {
+    fn boxed(self) -> Option<Box<Self>> {
+        let empty = self.message.is_empty() && self.details.is_empty() && self.metadata.is_empty();
+        (!empty).then(|| Box::new(self))
+    }
 }
 
 impl Status {
@@ -62,29 +76,29 @@ impl Status {
             code,
             not_started: false,
             origin: Origin::Local,
-            message: message.into(),
-            details: Vec::new(),
-            metadata: Metadata::new(),
+            more: More { message: message.into(), ..More::default() }.boxed(),
         }
     }
 
     /// Success.
     #[must_use]
-    pub fn ok() -> Self {
-        Self::new(Code::Ok, "")
+    pub const fn ok() -> Self {
+        Self { code: Code::Ok, not_started: false, origin: Origin::Local, more: None }
     }
 
     /// Adds a typed detail.
     #[must_use]
     pub fn with_detail(mut self, detail: Any) -> Self {
-        self.details.push(detail);
+        self.more.get_or_insert_default().details.push(detail);
         self
     }
 
     /// Sets the trailing metadata.
     #[must_use]
     pub fn with_metadata(mut self, metadata: Metadata) -> Self {
-        self.metadata = metadata;
+        let mut more = self.more.map_or_else(More::default, |more| *more);
+        more.metadata = metadata;
+        self.more = more.boxed();
         self
     }
 
@@ -104,19 +118,20 @@ impl Status {
     /// What went wrong, for people.
     #[must_use]
     pub fn message(&self) -> &str {
-        &self.message
+        self.more.as_ref().map_or("", |more| &more.message)
     }
 
     /// Typed details.
     #[must_use]
     pub fn details(&self) -> &[Any] {
-        &self.details
+        self.more.as_ref().map_or(&[], |more| &more.details)
     }
 
     /// Trailing metadata.
     #[must_use]
-    pub const fn metadata(&self) -> &Metadata {
-        &self.metadata
+    pub fn metadata(&self) -> &Metadata {
+        const NONE: &Metadata = &Metadata::new();
+        self.more.as_ref().map_or(NONE, |more| &more.metadata)
     }
 
     /// The handler never ran: the call can be repeated safely.
@@ -144,27 +159,28 @@ impl Status {
     }
 
     pub(crate) fn from_wire(status: wire::Status, limit: u32) -> Result<Self, PeerMisbehaved> {
+        let metadata = Metadata::from_wire(status.metadata, FrameType::Status, limit)?;
+        let more = More { message: status.message, details: status.details, metadata };
         Ok(Self {
             code: Code::from_wire(status.code),
             not_started: status.not_started,
             origin: Origin::Remote,
-            message: status.message,
-            details: status.details,
-            metadata: Metadata::from_wire(status.metadata, FrameType::Status, limit)?,
+            more: more.boxed(),
         })
     }
 
     /// The body of STATUS, cut to what the peer takes: details go first, then metadata, then the
     /// message's end.
     // [STA-002]
-    pub(crate) fn into_wire(mut self, limit: u32) -> wire::Status {
+    pub(crate) fn into_wire(self, limit: u32) -> wire::Status {
+        let More { message, details, mut metadata } = self.more.map_or_else(More::default, |m| *m);
         let metadata_limit = u64::from(limit);
-        while self.metadata.size() > metadata_limit && self.metadata.pop() {}
+        while metadata.size() > metadata_limit && metadata.pop() {}
         let mut body = wire::Status {
             code: self.code as u32,
-            message: self.message,
-            details: self.details,
-            metadata: self.metadata.into_wire(),
+            message,
+            details,
+            metadata: metadata.into_wire(),
             not_started: self.not_started,
         };
         let limit = limit as usize;
@@ -186,8 +202,8 @@ impl Status {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.code)?;
-        if !self.message.is_empty() {
-            write!(f, ": {}", self.message)?;
+        if !self.message().is_empty() {
+            write!(f, ": {}", self.message())?;
         }
         if self.not_started {
             f.write_str(" (not started)")?;

@@ -220,21 +220,13 @@ impl<T: Message + Default> Future for Reply<T> {
     type Output = Result<Response<T>, Status>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            match ready!(self.call.poll_recv(cx)) {
-                Received::Message(message) if self.message.is_none() => {
-                    let head = self.call.head().unwrap_or_default();
-                    self.message = Some((message.payload, head));
-                }
-                Received::Message(_) => {
-                    self.call.cancel();
-                    let text = "the server sent more than one message for a call that gives one";
-                    return Poll::Ready(Err(Status::internal(text)));
-                }
-                Received::Finished => unreachable!("a caller is told the end of the call"),
-                Received::Ended(status) => return Poll::Ready(self.conclude(status)),
-            }
-        }
+        let this = &mut *self;
+        let Some(status) = ready!(this.call.poll_reply(&mut this.message, cx)) else {
+            this.call.cancel();
+            let text = "the server sent more than one message for a call that gives one";
+            return Poll::Ready(Err(Status::internal(text)));
+        };
+        Poll::Ready(this.conclude(status))
     }
 }
 

@@ -1,11 +1,11 @@
 //! The messages of one direction of a call as they arrive: pieces put together, whole messages
 //! waiting for the application, and the credit that goes with them.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::queue::Queue;
 use crate::credit::{DESCRIPTOR_COST, MESSAGE_COST, RecvCredit, message_cost};
 use crate::error::PeerMisbehaved;
 use crate::frame::{FrameHeader, NUMBER_END};
@@ -55,7 +55,7 @@ pub(crate) enum Arrived {
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "hash", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Incoming {
-    queue: VecDeque<Message>,
+    queue: Queue<Message>,
     partial: Option<Partial>,
     pub(crate) credit: RecvCredit,
     /// The application waits, and the queue is empty.
@@ -75,7 +75,7 @@ pub(crate) struct Incoming {
 impl Incoming {
     pub(crate) const fn new(window: u64, ahead: u64) -> Self {
         Self {
-            queue: VecDeque::new(),
+            queue: Queue::new(),
             partial: None,
             credit: RecvCredit::new(window, ahead),
             waiting: false,

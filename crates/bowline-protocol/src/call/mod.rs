@@ -2,10 +2,11 @@
 
 mod incoming;
 mod outgoing;
+mod queue;
 pub(crate) mod state;
 
+use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Instant;
 
 pub use incoming::Message;
@@ -45,7 +46,7 @@ impl fmt::Display for CallId {
 /// What REQUEST will carry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Opening {
-    pub(crate) method: Arc<str>,
+    pub(crate) method: Cow<'static, str>,
     pub(crate) metadata: Metadata,
 }
 
@@ -60,7 +61,7 @@ pub(crate) struct Caller {
     pub(crate) head: Option<Metadata>,
     pub(crate) head_waiting: bool,
     /// How the call ended, until the application has taken it.
-    pub(crate) outcome: Option<Box<Status>>,
+    pub(crate) outcome: Option<Status>,
     /// The application has taken the end, or given the call up.
     pub(crate) released: bool,
 }
@@ -71,7 +72,7 @@ pub(crate) struct Caller {
 pub(crate) struct Responder {
     pub(crate) life: HandlerState,
     /// Why this side ends the call, where it does.
-    pub(crate) cause: Option<Box<Status>>,
+    pub(crate) cause: Option<Status>,
 }
 
 #[derive(Debug, Clone)]

@@ -1,11 +1,10 @@
 //! The messages of one direction of a call as they leave: waiting for credit, cut into pieces, and
 //! what ends them.
 
-use std::collections::VecDeque;
+use bytes::{Buf, Bytes};
 
-use bytes::Bytes;
-
-use crate::call::incoming::PREFIX_LEN;
+use super::incoming::PREFIX_LEN;
+use super::queue::Queue;
 use crate::credit::{SendCredit, message_cost};
 use crate::frame::{FLAG_END, FLAG_MORE, FrameHeader, FrameType};
 use crate::limits::PeerLimits;
@@ -36,7 +35,7 @@ pub(crate) enum Tail {
     /// FINISH is owed.
     Finish,
     /// STATUS is owed.
-    Status(Box<Status>),
+    Status(Status),
     /// FINISH or STATUS has left.
     Sent,
 }
@@ -44,7 +43,7 @@ pub(crate) enum Tail {
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "hash", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Outgoing {
-    queue: VecDeque<Waiting>,
+    queue: Queue<Waiting>,
     /// Cost of all that waits and has not been charged.
     queued: u64,
     /// Bytes of the first message that have left; it has been begun if not 0.
@@ -71,7 +70,7 @@ pub(crate) enum Sent {
 impl Outgoing {
     pub(crate) const fn new(window: u64) -> Self {
         Self {
-            queue: VecDeque::new(),
+            queue: Queue::new(),
             queued: 0,
             cut: 0,
             credit: SendCredit::new(window),
@@ -109,7 +108,7 @@ impl Outgoing {
 
     /// Drops all messages that have not left.
     pub(crate) fn drop_messages(&mut self) {
-        self.queue.clear();
+        self.queue.truncate(0);
         self.queued = 0;
         self.cut = 0;
     }
@@ -192,7 +191,6 @@ impl Outgoing {
         // [MSG-002]
         let announced = (length as u64).to_le_bytes();
         let prefix: &[u8] = if begins && !complete { &announced } else { &[] };
-        let payload = first.payload.slice(self.cut..self.cut + piece);
         let body = u32::try_from(prefix.len() + piece).expect("a piece is at most PIECE_MAX");
         let mut header = FrameHeader::new(FrameType::Data, body, call).with_flags(flags);
         let mut cost = piece as u64;
@@ -200,15 +198,16 @@ impl Outgoing {
             header.fds = first.descriptors;
             cost = message_cost(piece as u64, first.descriptors);
         }
-        out.push_frame(&header, prefix, &payload);
+        let from = self.cut;
+        self.cut = if complete { 0 } else { from + piece };
+        if complete && let Some(Waiting { mut payload, .. }) = self.queue.pop_front() {
+            payload.advance(from);
+            out.push_frame(&header, prefix, payload);
+        } else if let Some(first) = self.queue.front() {
+            out.push_frame(&header, prefix, first.payload.slice(from..from + piece));
+        }
         self.credit.consume(cost);
         self.queued -= cost;
-        if complete {
-            self.queue.pop_front();
-            self.cut = 0;
-        } else {
-            self.cut += piece;
-        }
         Sent::Data { flags }
     }
 }

@@ -25,7 +25,7 @@ impl<'a> CallMut<'a> {
     }
 
     fn inner(&mut self) -> &mut Call {
-        self.connection.calls.get_mut(&self.id).expect("a view is made of a call that is there")
+        self.connection.calls.get_mut(self.id).expect("a view is made of a call that is there")
     }
 
     /// Its id.
@@ -140,7 +140,7 @@ impl<'a> CallMut<'a> {
                     && status.message().is_empty()
                     && status.metadata().is_empty()
                     && status.details().is_empty();
-                let tail = Tail::Status(Box::new(status));
+                let tail = Tail::Status(status);
                 if plain { call.outgoing.finish(tail) } else { call.outgoing.tail = tail }
             }
             HandlerState::Stopping => {}
@@ -178,7 +178,7 @@ impl<'a> CallMut<'a> {
                 if let Some(status) = caller.outcome.take() {
                     caller.released = true;
                     self.connection.forget_if_over(id);
-                    return Recv::Ended(*status);
+                    return Recv::Ended(status);
                 }
             }
             Role::Responder(responder) => {
@@ -249,7 +249,7 @@ impl<'a> CallMut<'a> {
     #[must_use]
     pub fn stopped(&mut self) -> Option<&Status> {
         match &self.inner().role {
-            Role::Responder(responder) => responder.cause.as_deref(),
+            Role::Responder(responder) => responder.cause.as_ref(),
             Role::Caller(_) => None,
         }
     }
@@ -284,7 +284,7 @@ fn can_send(call: &Call) -> bool {
 impl Connection {
     /// Puts a call into the queue of those that have something to send.
     pub(super) fn make_ready(&mut self, id: CallId) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(id) else { return };
         if call.outgoing.ready || !call.is_live() || !call.outgoing.is_sendable(&self.peer) {
             return;
         }
@@ -294,7 +294,7 @@ impl Connection {
 
     /// Tells an application that waits on a call that there is something.
     pub(super) fn wake(&mut self, id: CallId) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(id) else { return };
         let head_waiting = match &mut call.role {
             Role::Caller(caller) => std::mem::take(&mut caller.head_waiting),
             Role::Responder(_) => false,

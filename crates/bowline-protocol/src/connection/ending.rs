@@ -71,7 +71,7 @@ impl Connection {
     /// The deadline of a call has passed.
     // [DLN-002] [DLN-003]
     pub(super) fn expire(&mut self, id: CallId) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(id) else { return };
         if let Some(deadline) = call.deadline.take() {
             self.deadlines.remove(&(deadline, id));
         }
@@ -107,20 +107,20 @@ impl Connection {
 
     /// Tells the application how its call ended, unless it has been told or does not care.
     pub(super) fn set_outcome(&mut self, id: CallId, status: Status) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(id) else { return };
         let Some(caller) = call.caller_mut() else { return };
         if caller.released || caller.outcome.is_some() {
             return;
         }
         caller.head.get_or_insert_with(Metadata::new);
-        caller.outcome = Some(Box::new(status));
+        caller.outcome = Some(status);
         self.wake(id);
     }
 
     /// Gives a call of this side up: CANCEL is owed if its REQUEST has left.
     // [CAN-001]
     pub(super) fn give_up(&mut self, id: CallId) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(id) else { return };
         call.outgoing.drop_messages();
         call.outgoing.tail = Tail::Sent;
         if std::mem::take(&mut call.outgoing.blocked) {
@@ -136,7 +136,7 @@ impl Connection {
         }
         match before {
             CallerState::Waiting => {
-                self.transmit.waiting.remove(&id);
+                self.transmit.stop_waiting(id);
             }
             CallerState::Live => self.transmit.cancels.push_back(id),
             CallerState::Cancelled | CallerState::Ended => {}
@@ -146,7 +146,7 @@ impl Connection {
 
     /// A call of this side is over on the wire.
     pub(super) fn caller_over(&mut self, id: CallId, event: CallerEvent) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(id) else { return };
         let Some(caller) = call.caller_mut() else { return };
         let before = caller.life;
         let Some(next) = before.on(event) else { return };
@@ -154,7 +154,7 @@ impl Connection {
         match before {
             CallerState::Live | CallerState::Cancelled => self.transmit.slots_used -= 1,
             CallerState::Waiting => {
-                self.transmit.waiting.remove(&id);
+                self.transmit.stop_waiting(id);
             }
             CallerState::Ended => {}
         }
@@ -174,7 +174,7 @@ impl Connection {
 
     /// Drops a call of this side once it is over and its application is done with it.
     pub(super) fn forget_if_over(&mut self, id: CallId) {
-        let Some(call) = self.calls.get(&id) else { return };
+        let Some(call) = self.calls.get(id) else { return };
         let Some(caller) = call.caller() else { return };
         if caller.released && caller.life == CallerState::Ended {
             self.forget(id);
@@ -183,7 +183,7 @@ impl Connection {
 
     pub(super) fn forget(&mut self, id: CallId) {
         self.release_large(id);
-        if let Some(call) = self.calls.remove(&id)
+        if let Some(call) = self.calls.remove(id)
             && let Some(deadline) = call.deadline
         {
             self.deadlines.remove(&(deadline, id));
@@ -193,7 +193,7 @@ impl Connection {
     /// This side ends a call of the peer's: the handler is told, and then this status goes out.
     // [CAN-002]
     pub(super) fn stop(&mut self, id: CallId, status: Status, reason: StopReason) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(id) else { return };
         let Role::Responder(responder) = &mut call.role else { return };
         let before = responder.life;
         let Some(next) = before.on(HandlerEvent::Stop) else { return };
@@ -201,14 +201,14 @@ impl Connection {
         match before {
             HandlerState::Running => {
                 call.outgoing.drop_unbegun();
-                responder.cause = Some(Box::new(status));
+                responder.cause = Some(status);
                 self.events.push_back(Event::Stopped(id, reason));
             }
             // The first cause stays.
             HandlerState::Ending if responder.cause.is_none() => {
-                responder.cause = Some(Box::new(status.clone()));
+                responder.cause = Some(status.clone());
                 call.outgoing.drop_messages();
-                call.outgoing.tail = Tail::Status(Box::new(status));
+                call.outgoing.tail = Tail::Status(status);
             }
             HandlerState::Ending | HandlerState::Stopping | HandlerState::Ended => {}
         }
@@ -268,9 +268,8 @@ impl Connection {
 
     /// All calls fail: the connection is lost. Calls above `last` have not started.
     pub(super) fn lose(&mut self, error: ConnectionError, last: Option<u64>) {
-        let ids: Vec<CallId> = self.calls.keys().copied().collect();
-        for id in ids {
-            let Some(call) = self.calls.get(&id) else { continue };
+        for id in self.calls.ids() {
+            let Some(call) = self.calls.get(id) else { continue };
             match &call.role {
                 Role::Caller(caller) => {
                     let not_started =
@@ -379,7 +378,7 @@ impl Connection {
                         || caller.life == CallerState::Waiting
                 })
             })
-            .map(|(id, _)| *id)
+            .map(|(id, _)| id)
             .collect();
         for id in refused {
             self.caller_over(id, CallerEvent::Refused);

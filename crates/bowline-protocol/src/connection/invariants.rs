@@ -17,7 +17,7 @@ impl Connection {
         self.assert_counters();
         self.assert_queues();
         self.assert_deadlines();
-        for (id, call) in &self.calls {
+        for (id, call) in self.calls.iter() {
             call.incoming.assert_invariants(format_args!("call {id}, incoming"));
             call.outgoing.assert_invariants(format_args!("call {id}, outgoing"));
             if let Role::Caller(caller) = &call.role {
@@ -34,7 +34,7 @@ impl Connection {
 
     // [SLT-001]
     fn assert_counters(&self) {
-        let count = |test: fn(&Call) -> bool| self.calls.values().filter(|c| test(c)).count();
+        let count = |test: fn(&Call) -> bool| self.calls.iter().filter(|(_, c)| test(c)).count();
         let responding = count(|call| match &call.role {
             Role::Responder(responder) => responder.life != HandlerState::Ended,
             Role::Caller(_) => false,
@@ -46,7 +46,7 @@ impl Connection {
         assert!(self.transmit.slots_used <= self.peer.calls_max, "over the peer's calls_max");
         let waiting = count(|call| call.caller().is_some_and(|c| c.life == CallerState::Waiting));
         assert_eq!(self.transmit.waiting.len(), waiting, "calls that wait for a slot");
-        let large: u64 = self.calls.values().map(|call| call.incoming.large).sum();
+        let large: u64 = self.calls.iter().map(|(_, call)| call.incoming.large).sum();
         assert_eq!(self.receive.large.used(), large, "what large messages have of large_max");
         assert!(large <= self.config.limits.large_max, "over large_max");
     }
@@ -60,8 +60,8 @@ impl Connection {
         let ready = count(&mut self.transmit.ready.iter().copied());
         let credits = count(&mut self.transmit.credits.iter().copied());
         let asking = count(&mut self.receive.large.waiting());
-        for (id, call) in &self.calls {
-            let is = |queue: &BTreeMap<CallId, usize>| queue.get(id).copied().unwrap_or(0);
+        for (id, call) in self.calls.iter() {
+            let is = |queue: &BTreeMap<CallId, usize>| queue.get(&id).copied().unwrap_or(0);
             assert_eq!(is(&ready), usize::from(call.outgoing.ready), "call {id}: ready");
             assert_eq!(is(&credits), usize::from(call.credit_queued), "call {id}: credit");
             assert_eq!(is(&asking), usize::from(call.incoming.asking), "call {id}: asking");
@@ -71,12 +71,12 @@ impl Connection {
             let sendable = call.is_live() && call.outgoing.is_sendable(&self.peer);
             assert!(!sendable || call.outgoing.ready, "call {id} is sendable and not queued");
         }
-        let stranger = asking.keys().find(|id| !self.calls.contains_key(id));
+        let stranger = asking.keys().find(|id| self.calls.get(**id).is_none());
         assert_eq!(stranger, None, "asks for room and is no call");
     }
 
     fn assert_deadlines(&self) {
-        let of_calls = self.calls.iter().filter_map(|(id, call)| Some((call.deadline?, *id)));
+        let of_calls = self.calls.iter().filter_map(|(id, call)| Some((call.deadline?, id)));
         let mut of_calls: Vec<(Instant, CallId)> = of_calls.collect();
         of_calls.sort_unstable();
         let queued: Vec<(Instant, CallId)> = self.deadlines.iter().copied().collect();

@@ -8,8 +8,8 @@ mod invariants;
 mod receive;
 mod transmit;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use self::transmit::Transmit;
 use crate::Side;
 use crate::call::state::CallerState;
 use crate::call::{Call, CallId, Caller, Incoming, Opening, Outgoing, Role};
+use crate::call_map::CallMap;
 use crate::error::{ConnectionError, LimitError, OpenError};
 use crate::event::Event;
 use crate::frame::NUMBER_END;
@@ -77,7 +78,7 @@ impl Config {
 #[non_exhaustive]
 pub struct Open {
     /// Full name of the method, `package.Service/Method`.
-    pub method: Arc<str>,
+    pub method: Cow<'static, str>,
     /// When the call must have ended.
     pub deadline: Option<Instant>,
     /// Metadata of the request.
@@ -87,7 +88,7 @@ pub struct Open {
 impl Open {
     /// A call of this method without deadline and metadata.
     #[must_use]
-    pub fn new(method: impl Into<Arc<str>>) -> Self {
+    pub fn new(method: impl Into<Cow<'static, str>>) -> Self {
         Self { method: method.into(), deadline: None, metadata: Metadata::new() }
     }
 
@@ -160,7 +161,7 @@ pub struct Connection {
     peer_goaway: Option<u64>,
     /// Why the connection has ended or is ending.
     error: Option<ConnectionError>,
-    calls: BTreeMap<CallId, Call>,
+    calls: CallMap<Call>,
     next_call: u64,
     deadlines: BTreeSet<(Instant, CallId)>,
     events: VecDeque<Event>,
@@ -184,7 +185,7 @@ impl Connection {
             drain: Drain::None,
             peer_goaway: None,
             error: None,
-            calls: BTreeMap::new(),
+            calls: CallMap::new(),
             next_call: if config.side == Side::Connecting { 1 } else { 2 },
             deadlines: BTreeSet::new(),
             events: VecDeque::new(),
@@ -220,7 +221,7 @@ impl Connection {
         let mut call = Call::new(Role::Caller(caller), outgoing, incoming);
         call.deadline = deadline;
         self.calls.insert(id, call);
-        self.transmit.waiting.insert(id);
+        self.transmit.waiting.push_back(id);
         if let Some(deadline) = deadline {
             self.deadlines.insert((deadline, id));
             if deadline <= now {
@@ -262,7 +263,7 @@ impl Connection {
 
     /// The view of a call; `None` once it has ended and its end was taken.
     pub fn call(&mut self, call: CallId) -> Option<CallMut<'_>> {
-        let held = match &self.calls.get(&call)?.role {
+        let held = match &self.calls.get(call)?.role {
             Role::Caller(caller) => !caller.released,
             Role::Responder(_) => true,
         };
@@ -419,7 +420,7 @@ impl Connection {
     /// Bytes of messages that wait for the application, on all calls.
     #[must_use]
     pub fn buffered(&self) -> u64 {
-        self.calls.values().map(|call| call.incoming.buffered()).sum()
+        self.calls.iter().map(|(_, call)| call.incoming.buffered()).sum()
     }
 
     fn close_within(&mut self, timeout: Duration, now: Instant) {

@@ -140,8 +140,8 @@ impl Connection {
     /// copied out of the read buffer, unless it fills most of it.
     pub fn settle(&mut self) {
         let retain_min = self.receive.buffer_len / 2;
-        for id in std::mem::take(&mut self.receive.fresh) {
-            if let Some(call) = self.calls.get_mut(&id) {
+        for id in self.receive.fresh.drain(..) {
+            if let Some(call) = self.calls.get_mut(id) {
                 call.incoming.compact(retain_min);
             }
         }
@@ -227,13 +227,22 @@ impl Connection {
         }
         self.receive.missing = 0;
         self.receive.frame_deadline = None;
-        let mut frame = input.split_to(total);
-        frame.advance(HEADER_LEN);
         let descriptors = self.take_descriptors(&header)?;
-        match place {
-            Some(Place::Live(id)) => self.on_call_frame(id, &header, kind, frame, descriptors)?,
-            Some(Place::Skip) | None => self.on_connection_frame(&header, kind, &frame)?,
+        if let Some(Place::Live(id)) = place
+            && kind == FrameType::Data
+        {
+            let mut frame = input.split_to(total);
+            frame.advance(HEADER_LEN);
+            self.on_data(id, &header, frame.freeze(), descriptors)?;
+            return Ok(true);
         }
+        // Bodies that are not kept are read where they are.
+        let body = &input[HEADER_LEN..total];
+        match place {
+            Some(Place::Live(id)) => self.on_call_frame(id, kind, body)?,
+            Some(Place::Skip) | None => self.on_connection_frame(&header, kind, body)?,
+        }
+        input.advance(total);
         Ok(true)
     }
 
@@ -309,7 +318,7 @@ impl Connection {
         if call > highest {
             return Err(PeerMisbehaved::CallNeverOpened { kind, call });
         }
-        let live = self.calls.get(&id).is_some_and(Call::is_live);
+        let live = self.calls.get(id).is_some_and(Call::is_live);
         Ok(Some(if live { Place::Live(id) } else { Place::Skip }))
     }
 
@@ -350,9 +359,8 @@ impl Connection {
         self.peer = peer;
         self.phase = Phase::Open;
         self.handshake_deadline = None;
-        let ids: Vec<CallId> = self.calls.keys().copied().collect();
-        for id in ids {
-            if let Some(call) = self.calls.get_mut(&id) {
+        for id in self.calls.ids() {
+            if let Some(call) = self.calls.get_mut(id) {
                 let fits = raised == 0 || call.outgoing.credit.grant(raised);
                 debug_assert!(fits, "a window is far below 2^53");
             }
@@ -389,40 +397,37 @@ impl Connection {
     fn on_call_frame(
         &mut self,
         id: CallId,
-        header: &FrameHeader,
         kind: FrameType,
-        body: BytesMut,
-        descriptors: Range<u64>,
+        body: &[u8],
     ) -> Result<(), PeerMisbehaved> {
         match kind {
-            FrameType::Request => self.on_request(id, decode(kind, &body)?),
-            FrameType::Data => self.on_data(id, header, body.freeze(), descriptors),
+            FrameType::Request => self.on_request(id, decode(kind, body)?),
             FrameType::Credit => {
-                let wire::Credit { bytes } = decode(kind, &body)?;
+                let wire::Credit { bytes } = decode(kind, body)?;
                 self.on_credit(id, bytes)
             }
             FrameType::Finish => {
-                let wire::Finish {} = decode(kind, &body)?;
+                let wire::Finish {} = decode(kind, body)?;
                 self.request_event(id, RequestEvent::Finish)?;
                 self.peer_finished(id);
                 Ok(())
             }
             FrameType::Cancel => {
-                let wire::Cancel {} = decode(kind, &body)?;
+                let wire::Cancel {} = decode(kind, body)?;
                 self.request_event(id, RequestEvent::Cancel)?;
                 let status = Status::cancelled("the caller gave the call up");
                 self.stop(id, status, StopReason::Cancelled);
                 Ok(())
             }
             FrameType::Response => {
-                let wire::Response { metadata } = decode(kind, &body)?;
+                let wire::Response { metadata } = decode(kind, body)?;
                 let limit = self.config.limits.metadata_max;
                 let metadata = Metadata::from_wire(metadata, kind, limit)?;
                 self.response_event(id, ResponseEvent::Response)?;
                 self.accepted(id, metadata);
                 Ok(())
             }
-            _ => self.on_status(id, decode(kind, &body)?),
+            _ => self.on_status(id, decode(kind, body)?),
         }
     }
 
@@ -487,7 +492,7 @@ impl Connection {
             self.response_event(id, event)?;
         }
         let message_max = self.config.limits.message_max;
-        let call = self.calls.get_mut(&id).expect("the place of the frame is a live call");
+        let call = self.calls.get_mut(id).expect("the place of the frame is a live call");
         let discarded = if call.incoming.is_discarding() { descriptors.clone() } else { 0..0 };
         let arrived = call.incoming.accept(header, body, descriptors, message_max)?;
         let first_fresh = call.incoming.is_first_fresh();
@@ -536,7 +541,7 @@ impl Connection {
 
     /// The peer sends no more messages on a call that it opened.
     fn peer_finished(&mut self, id: CallId) {
-        if let Some(call) = self.calls.get_mut(&id) {
+        if let Some(call) = self.calls.get_mut(id) {
             call.incoming.ended = true;
         }
         self.wake(id);
@@ -552,7 +557,7 @@ impl Connection {
         if bytes == 0 {
             return Err(PeerMisbehaved::CreditZero { call: id.0 });
         }
-        if let Some(call) = self.calls.get_mut(&id)
+        if let Some(call) = self.calls.get_mut(id)
             && !call.outgoing.credit.grant(bytes)
         {
             return Err(PeerMisbehaved::CreditOverflow { call: id.0 });
@@ -574,7 +579,7 @@ impl Connection {
     /// The terminal frame of a call of this side has arrived.
     // [CAL-005] [SLT-001]
     fn responder_ended(&mut self, id: CallId, status: Status) {
-        if let Some(call) = self.calls.get_mut(&id) {
+        if let Some(call) = self.calls.get_mut(id) {
             call.incoming.ended = true;
             call.request = call.request.on(RequestEvent::Terminal).unwrap_or(RequestState::Ended);
         }
@@ -585,7 +590,7 @@ impl Connection {
 
     /// The responder has accepted a call of this side.
     fn accepted(&mut self, id: CallId, metadata: Metadata) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(id) else { return };
         let Some(caller) = call.caller_mut() else { return };
         if caller.head.is_none() {
             caller.head = Some(metadata);
@@ -596,7 +601,7 @@ impl Connection {
     }
 
     fn request_event(&mut self, id: CallId, event: RequestEvent) -> Result<(), PeerMisbehaved> {
-        let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
+        let Some(call) = self.calls.get_mut(id) else { return Ok(()) };
         let state = call.request;
         call.request = state.on(event).ok_or_else(|| PeerMisbehaved::CallState {
             call: id.0,
@@ -607,7 +612,7 @@ impl Connection {
     }
 
     fn response_event(&mut self, id: CallId, event: ResponseEvent) -> Result<(), PeerMisbehaved> {
-        let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
+        let Some(call) = self.calls.get_mut(id) else { return Ok(()) };
         let state = call.response;
         call.response = state.on(event).ok_or_else(|| PeerMisbehaved::CallState {
             call: id.0,

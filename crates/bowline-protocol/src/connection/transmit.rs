@@ -1,6 +1,6 @@
 //! The send path: what is owed, and how it becomes frames.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -43,8 +43,8 @@ pub(super) struct Transmit {
     pub(super) goaway_error: Option<(ErrorCode, String)>,
     pub(super) cancels: VecDeque<CallId>,
     pub(super) credits: VecDeque<CallId>,
-    /// Calls whose REQUEST has not moved.
-    pub(super) waiting: BTreeSet<CallId>,
+    /// Calls whose REQUEST has not moved, in the order of their ids.
+    pub(super) waiting: VecDeque<CallId>,
     /// Calls that have something to send, in turn.
     pub(super) ready: VecDeque<CallId>,
     /// Calls of this side that take a slot.
@@ -76,7 +76,7 @@ impl Transmit {
             goaway_error: None,
             cancels: VecDeque::new(),
             credits: VecDeque::new(),
-            waiting: BTreeSet::new(),
+            waiting: VecDeque::new(),
             ready: VecDeque::new(),
             slots_used: 0,
             highest: 0,
@@ -85,6 +85,13 @@ impl Transmit {
             failed: false,
             stall_deadline: None,
             written: 0,
+        }
+    }
+
+    /// A call no longer waits for its REQUEST to move.
+    pub(super) fn stop_waiting(&mut self, id: CallId) {
+        if let Ok(place) = self.waiting.binary_search(&id) {
+            self.waiting.remove(place);
         }
     }
 
@@ -241,7 +248,7 @@ impl Connection {
         } else if let Some(id) = self.transmit.credits.pop_front() {
             self.send_credit(id, out);
         } else if self.may_request()
-            && let Some(id) = self.transmit.waiting.pop_first()
+            && let Some(id) = self.transmit.waiting.pop_front()
         {
             self.send_request(id, out, now);
         } else if let Some(id) = self.transmit.ready.pop_front() {
@@ -258,7 +265,7 @@ impl Connection {
     }
 
     fn send_cancel(&mut self, id: CallId, out: &mut Outbound) {
-        let Some(call) = self.calls.get_mut(&id).filter(|call| call.is_live()) else { return };
+        let Some(call) = self.calls.get_mut(id).filter(|call| call.is_live()) else { return };
         if let Some(next) = call.request.on(RequestEvent::Cancel) {
             call.request = next;
             out.push_message(FrameHeader::new(FrameType::Cancel, 0, id.0), &wire::Cancel {});
@@ -267,7 +274,7 @@ impl Connection {
 
     // [CRD-007]
     fn send_credit(&mut self, id: CallId, out: &mut Outbound) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(id) else { return };
         call.credit_queued = false;
         let silent = match &call.role {
             Role::Caller(caller) => caller.life != crate::call::state::CallerState::Live,
@@ -283,14 +290,14 @@ impl Connection {
     }
 
     fn send_request(&mut self, id: CallId, out: &mut Outbound, now: Instant) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(id) else { return };
         let deadline = call.deadline;
         let Some(caller) = call.caller_mut() else { return };
         let Some(opening) = caller.opening.take() else { return };
         if let Some(next) = caller.life.on(CallerEvent::RequestMoves) {
             caller.life = next;
         }
-        let (method, method_number) = self.transmit.methods.name(&opening.method);
+        let (method, method_number) = self.transmit.methods.name(opening.method);
         // [DLN-001]
         let deadline_us = deadline.map(|deadline| {
             let left = deadline.saturating_duration_since(now).as_micros();
@@ -306,7 +313,7 @@ impl Connection {
 
     /// Moves one frame of a call; the call goes to the end of the queue if it has more.
     fn send_turn(&mut self, id: CallId, out: &mut Outbound) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(id) else { return };
         call.outgoing.ready = false;
         if !call.is_live() || call.request == RequestState::Cancelled && call.caller().is_some() {
             return;
@@ -337,7 +344,7 @@ impl Connection {
     /// The terminal frame of a call of the peer's has moved into the output: its slot is free.
     // [SLT-001] [CAL-005]
     fn terminal_moved(&mut self, id: CallId) {
-        if let Some(call) = self.calls.get_mut(&id)
+        if let Some(call) = self.calls.get_mut(id)
             && let Some(responder) = call.responder_mut()
             && let Some(next) = responder.life.on(HandlerEvent::TerminalMoves)
         {
@@ -349,7 +356,7 @@ impl Connection {
 
     /// Grants what is due on a call, and queues its CREDIT.
     pub(super) fn review_credit(&mut self, id: CallId) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(id) else { return };
         let incoming = &mut call.incoming;
         if incoming.ended {
             return;
@@ -377,7 +384,7 @@ impl Connection {
     // [CRD-004]
     pub(super) fn admit_large(&mut self) {
         while let Some((id, bytes)) = self.receive.large.admit() {
-            let Some(call) = self.calls.get_mut(&id) else {
+            let Some(call) = self.calls.get_mut(id) else {
                 self.receive.large.give_back(bytes);
                 continue;
             };
@@ -399,7 +406,7 @@ impl Connection {
     /// Gives back what a call has of the large budget, or its place in the queue.
     // [CRD-005]
     pub(super) fn release_large(&mut self, id: CallId) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(id) else { return };
         let bytes = std::mem::take(&mut call.incoming.large);
         let asked = std::mem::take(&mut call.incoming.asking);
         if bytes > 0 {
@@ -417,7 +424,7 @@ impl Connection {
     // [CAL-008]
     pub(super) fn discard_incoming(&mut self, id: CallId) {
         self.release_large(id);
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(id) else { return };
         for range in call.incoming.discard() {
             self.events.push_back(Event::CloseDescriptors(range));
         }
@@ -425,7 +432,7 @@ impl Connection {
     }
 
     fn owe_credit(&mut self, id: CallId) {
-        if let Some(call) = self.calls.get_mut(&id)
+        if let Some(call) = self.calls.get_mut(id)
             && !call.credit_queued
         {
             call.credit_queued = true;
@@ -497,7 +504,7 @@ impl Call {
 
 fn send_ping(out: &mut Outbound, bytes: [u8; 8], flags: u8) {
     let header = FrameHeader::new(FrameType::Ping, 8, 0).with_flags(flags);
-    out.push_frame(&header, &bytes, &Bytes::new());
+    out.push_frame(&header, &bytes, Bytes::new());
 }
 
 fn send_goaway(out: &mut Outbound, last: u64, code: ErrorCode, text: String) {

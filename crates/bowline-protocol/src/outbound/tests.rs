@@ -12,7 +12,7 @@ fn push(out: &mut Outbound, length: usize, fds: u8, fill: u8) -> Vec<u8> {
     let mut header = FrameHeader::new(FrameType::Data, length as u32, 1);
     header.fds = fds;
     let payload = Bytes::from(vec![fill; length]);
-    out.push_frame(&header, &[], &payload);
+    out.push_frame(&header, &[], payload.clone());
     [&header.encode()[..], &payload].concat()
 }
 
@@ -87,7 +87,7 @@ fn large_payloads_are_not_copied() {
     let mut out = Outbound::new();
     let payload = Bytes::from(vec![1; REFERENCE_MIN]);
     let header = FrameHeader::new(FrameType::Data, REFERENCE_MIN as u32, 1);
-    out.push_frame(&header, &[], &payload);
+    out.push_frame(&header, &[], payload.clone());
     let mut slices = [IoSlice::new(&[]); 4];
     assert_eq!(out.slices(&mut slices), 2);
     assert_eq!(slices[1].as_ptr(), payload.as_ptr());

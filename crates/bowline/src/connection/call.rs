@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use bowline_protocol::{CallId, Message, Metadata, Recv, SendError, Status};
 use bytes::Bytes;
 
-use super::{Entry, Shared};
+use super::{Entry, Shared, State};
 
 /// What a call has brought.
 #[derive(Debug)]
@@ -62,27 +62,62 @@ impl CallHandle {
                 let mut entry = None;
                 if self.caller {
                     self.over.store(true, Ordering::Relaxed);
-                    entry = state.entries.remove(&self.id);
+                    entry = state.entries.remove(self.id);
                 }
                 drop(state);
                 wake(entry);
                 return Poll::Ready(Received::Ended(status));
             }
             _ => {
-                replaced =
-                    state.entries.entry(self.id).or_default().recv.replace(cx.waker().clone());
+                replaced = state.wait(self.id, cx);
                 Poll::Pending
             }
         };
-        // Taking a message, or waiting for one, may owe the peer credit.
-        let owed = !state.deferred && state.core.wants_transmit();
-        let driver = if owed { state.driver.take() } else { None };
+        let driver = state.take_driver_if_owed();
         drop(state);
         drop(replaced);
         if let Some(driver) = driver {
             driver.wake();
         }
         result
+    }
+
+    /// For a caller: waits until the call has ended, and takes its only message on the way, with the
+    /// initial metadata. `None` if there is a second one.
+    pub(crate) fn poll_reply(
+        &self,
+        message: &mut Option<(Bytes, Metadata)>,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Status>> {
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
+        let Some(mut call) = state.core.call(self.id) else {
+            return Poll::Ready(Some(Status::cancelled("the call has ended")));
+        };
+        loop {
+            match call.recv() {
+                Recv::Message(_) if message.is_some() => return Poll::Ready(None),
+                Recv::Message(received) => {
+                    *message = Some((received.payload, call.head().unwrap_or_default()));
+                }
+                Recv::Ended(status) => {
+                    self.over.store(true, Ordering::Relaxed);
+                    let entry = state.entries.remove(self.id);
+                    drop(guard);
+                    wake(entry);
+                    return Poll::Ready(Some(status));
+                }
+                _ => break,
+            }
+        }
+        let replaced = state.wait(self.id, cx);
+        let driver = state.take_driver_if_owed();
+        drop(guard);
+        drop(replaced);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        Poll::Pending
     }
 
     /// For a caller: waits for the initial metadata.
@@ -94,8 +129,7 @@ impl CallHandle {
         match call.head() {
             Some(head) => Poll::Ready(head),
             None => {
-                let entry = state.entries.entry(self.id).or_default();
-                let replaced = entry.recv.replace(cx.waker().clone());
+                let replaced = state.wait(self.id, cx);
                 drop(state);
                 drop(replaced);
                 Poll::Pending
@@ -103,20 +137,14 @@ impl CallHandle {
         }
     }
 
-    /// The initial metadata, if it has come.
-    pub(crate) fn head(&self) -> Option<Metadata> {
-        self.shared.lock().core.call(self.id).and_then(|mut call| call.head())
-    }
-
     pub(crate) fn stop_waiting(&self) {
         let mut state = self.shared.lock();
         if let Some(mut call) = state.core.call(self.id) {
             call.stop_waiting();
         }
-        let waker = state.entries.get_mut(&self.id).and_then(|entry| entry.recv.take());
+        let waker = state.entries.get_mut(self.id).and_then(|entry| entry.recv.take());
         // The next large message may have got its turn, and is owed credit.
-        let owed = !state.deferred && state.core.wants_transmit();
-        let driver = if owed { state.driver.take() } else { None };
+        let driver = state.take_driver_if_owed();
         drop(state);
         // Not under the lock: with a waker may go a task that owns this very call.
         drop(waker);
@@ -139,7 +167,7 @@ impl CallHandle {
             };
             match call.send(bytes, false) {
                 Err(SendError::Full) => {
-                    let entry = state.entries.entry(self.id).or_default();
+                    let entry = state.entries.get_or_default(self.id);
                     replaced = entry.send.replace(cx.waker().clone());
                     Poll::Pending
                 }
@@ -170,7 +198,7 @@ impl CallHandle {
                 return Ok(None);
             }
             self.over.store(true, Ordering::Relaxed);
-            Ok(state.entries.remove(&self.id))
+            Ok(state.entries.remove(self.id))
         })?;
         wake(entry);
         Ok(())
@@ -189,7 +217,7 @@ impl CallHandle {
         let mut state = self.shared.lock();
         // A sender may outlive the handler: then nobody would ever take them.
         if !self.over.load(Ordering::Relaxed) {
-            state.entries.entry(self.id).or_default().trailers = trailers;
+            state.entries.get_or_default(self.id).trailers = trailers;
         }
     }
 
@@ -197,7 +225,7 @@ impl CallHandle {
         let mut state = self.shared.lock();
         state
             .entries
-            .get_mut(&self.id)
+            .get_mut(self.id)
             .map(|entry| std::mem::take(&mut entry.trailers))
             .unwrap_or_default()
     }
@@ -220,7 +248,7 @@ impl CallHandle {
             if let Some(mut call) = state.core.call(self.id) {
                 call.end(status);
             }
-            state.entries.remove(&self.id)
+            state.entries.remove(self.id)
         });
         wake(entry);
     }
@@ -244,9 +272,25 @@ impl CallHandle {
             if let Some(call) = state.core.call(self.id) {
                 call.cancel();
             }
-            state.entries.remove(&self.id)
+            state.entries.remove(self.id)
         });
         wake(entry);
+    }
+}
+
+impl State {
+    /// Waits for what a call brings; the waker that this replaces must not be dropped under the lock.
+    fn wait(&mut self, id: CallId, cx: &Context<'_>) -> Option<Waker> {
+        let waker = &mut self.entries.get_or_default(id).recv;
+        match waker {
+            Some(waker) if waker.will_wake(cx.waker()) => None,
+            _ => waker.replace(cx.waker().clone()),
+        }
+    }
+
+    /// The driver, if it is to run: taking a message, or waiting for one, may owe the peer credit.
+    fn take_driver_if_owed(&mut self) -> Option<Waker> {
+        if !self.deferred && self.core.wants_transmit() { self.driver.take() } else { None }
     }
 }
 

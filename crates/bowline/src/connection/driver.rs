@@ -283,7 +283,7 @@ impl Driver {
                     self.handlers.on_stopped(state, id);
                     self.wakers.extend(state.take_recv(id));
                     self.wakers.extend(state.take_send(id));
-                    if let Some(handler) = state.entries.get(&id).and_then(|e| e.handler.as_ref()) {
+                    if let Some(handler) = state.entries.get(id).and_then(|e| e.handler.as_ref()) {
                         handler.abort();
                     }
                 }
@@ -329,11 +329,11 @@ impl Driver {
 
 impl State {
     fn take_recv(&mut self, id: bowline_protocol::CallId) -> Option<Waker> {
-        self.entries.get_mut(&id)?.recv.take()
+        self.entries.get_mut(id)?.recv.take()
     }
 
     fn take_send(&mut self, id: bowline_protocol::CallId) -> Option<Waker> {
-        self.entries.get_mut(&id)?.send.take()
+        self.entries.get_mut(id)?.send.take()
     }
 }
 
@@ -349,7 +349,8 @@ impl Drop for Driver {
             // Whoever still holds a handle: the connection's descriptor is closed.
             state.socket = None;
             let mut wakers: Vec<Waker> = Vec::new();
-            for entry in state.entries.values_mut() {
+            for id in state.entries.ids() {
+                let Some(entry) = state.entries.get_mut(id) else { continue };
                 wakers.extend(entry.recv.take());
                 wakers.extend(entry.send.take());
                 if let Some(handler) = &entry.handler {

@@ -1,13 +1,12 @@
 //! The peer's calls: which handler answers each, when it starts, and running it.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use bowline_protocol::{CallId, IncomingCall, Recv};
+use bowline_protocol::{CallId, CallMap, IncomingCall, Recv};
 use bytes::Bytes;
 
 use super::{CallHandle, Shared, State};
@@ -21,7 +20,7 @@ pub(crate) struct Handlers {
     /// Routes of the methods that the peer has numbered.
     numbered: Vec<Option<Route>>,
     /// Calls that wait for their only message.
-    starting: HashMap<CallId, Starting>,
+    starting: CallMap<Starting>,
     /// The way back to the caller.
     caller: Channel,
 }
@@ -40,7 +39,7 @@ pub(crate) struct Start {
 
 impl Handlers {
     pub(crate) fn new(router: Arc<Router>, caller: Channel) -> Self {
-        Self { router, numbered: Vec::new(), starting: HashMap::new(), caller }
+        Self { router, numbered: Vec::new(), starting: CallMap::new(), caller }
     }
 
     /// A call has arrived; it starts at once unless its method takes one message, which is not
@@ -62,12 +61,12 @@ impl Handlers {
     }
 
     pub(super) fn on_readable(&mut self, state: &mut State, id: CallId) -> Option<Start> {
-        let starting = self.starting.remove(&id)?;
+        let starting = self.starting.remove(id)?;
         self.try_start(state, starting)
     }
 
     pub(super) fn on_stopped(&mut self, state: &mut State, id: CallId) {
-        if self.starting.remove(&id).is_some() {
+        if self.starting.remove(id).is_some() {
             // The handler has not started and never will: the core's own status goes out.
             end(state, id, Status::cancelled("the call was stopped before it started"));
         }
@@ -171,10 +170,10 @@ impl Started {
                 return;
             }
         }
-        shared.lock().entries.entry(self.id).or_default();
+        shared.lock().entries.get_or_default(self.id);
         let task = tokio::spawn(self.handler);
         // Gone if the handler has ended meanwhile.
-        if let Some(entry) = shared.lock().entries.get_mut(&self.id) {
+        if let Some(entry) = shared.lock().entries.get_mut(self.id) {
             entry.handler = Some(task.abort_handle());
         }
     }

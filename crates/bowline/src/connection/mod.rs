@@ -7,7 +7,6 @@ mod call;
 mod driver;
 mod handlers;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bowline_protocol::{
-    CallId, Config, Connection, ConnectionError, ErrorCode, Metadata, Open, OpenError, Outbound,
+    CallMap, Config, Connection, ConnectionError, ErrorCode, Metadata, Open, OpenError, Outbound,
     PeerLimits, SendError,
 };
 use bowline_transport::{PeerIdentity, Socket};
@@ -48,7 +47,7 @@ pub(crate) struct State {
     out: Outbound,
     /// Gone with the end of the connection, whoever still holds a handle.
     socket: Option<Arc<dyn Socket>>,
-    entries: HashMap<CallId, Entry>,
+    entries: CallMap<Entry>,
     /// The driver is about to write: others only add their frames.
     deferred: bool,
     /// The socket is full: the driver waits until it is not.
@@ -84,7 +83,7 @@ impl Shared {
             core: Connection::new(config, Instant::now())?,
             out: Outbound::new(),
             socket: Some(socket),
-            entries: HashMap::new(),
+            entries: CallMap::new(),
             deferred: false,
             blocked: false,
             shut: false,

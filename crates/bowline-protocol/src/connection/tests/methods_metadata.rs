@@ -174,7 +174,7 @@ fn a_sender_keeps_to_the_peers_limit() {
     let longest = "m".repeat(1024);
     let fits = 16_384 - 32 - 32 - 5 - 1024;
     let mut rig = Rig::connecting();
-    let open = |bytes| Open::new(&*longest).with_metadata(metadata(bytes));
+    let open = |bytes| Open::new(longest.clone()).with_metadata(metadata(bytes));
     let refused = rig.core.open(open(fits + 1), rig.now);
     assert!(
         matches!(refused, Err(crate::OpenError::Metadata(MetadataError::TooLarge { .. }))),

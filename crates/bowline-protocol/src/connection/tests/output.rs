@@ -8,7 +8,7 @@ use crate::{Config, Connection, ErrorCode, Event, HEADER_LEN, Metadata, Recv, Si
 impl Connection {
     /// Memory of all messages in progress.
     pub(super) fn reassembly_capacity(&self) -> usize {
-        self.calls.values().map(|call| call.incoming.reassembly_capacity()).sum()
+        self.calls.iter().map(|(_, call)| call.incoming.reassembly_capacity()).sum()
     }
 
     /// What large messages have of `large_max`.
