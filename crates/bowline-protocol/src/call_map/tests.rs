@@ -1,3 +1,5 @@
+//! What a call map keeps, and that its past does not show.
+
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 

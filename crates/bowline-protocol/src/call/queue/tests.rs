@@ -1,3 +1,5 @@
+//! A queue against a model.
+
 use std::collections::VecDeque;
 
 use super::Queue;
