@@ -10,7 +10,7 @@ use bowline_transport::{Address, Connector, PeerIdentity, Socket};
 use bytes::Bytes;
 use prost::Message;
 
-use crate::connection::{CallHandle, Driver, Handlers, Shared};
+use crate::connection::{BusyPoll, CallHandle, Driver, Handlers, Shared};
 use crate::error::Error;
 use crate::reconnect::{Reconnect, Reconnecting};
 use crate::request::{Request, Response};
@@ -231,6 +231,7 @@ pub struct ChannelBuilder {
     limits: Limits,
     token: Bytes,
     timeout: Option<Duration>,
+    busy_poll: BusyPoll,
     router: Router,
     reconnect: Option<Reconnect>,
 }
@@ -242,6 +243,7 @@ impl ChannelBuilder {
             limits: Limits::connecting(),
             token: Bytes::new(),
             timeout: None,
+            busy_poll: BusyPoll::default(),
             router: Router::default(),
             reconnect: None,
         }
@@ -262,6 +264,12 @@ impl ChannelBuilder {
     /// Sets the deadline of calls whose request has none.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets whether the connection polls its socket before its task parks.
+    pub const fn busy_poll(mut self, busy_poll: BusyPoll) -> Self {
+        self.busy_poll = busy_poll;
         self
     }
 
@@ -316,7 +324,7 @@ impl ChannelBuilder {
             config.limits.calls_max = config.limits.calls_max.max(CALLS_LEAST);
         }
         config.token = self.token.clone();
-        let shared = start(socket, config, Arc::new(self.router.clone()), None)?;
+        let shared = start(socket, config, Arc::new(self.router.clone()), self.busy_poll, None)?;
         Ok(Arc::new(Link { shared, owner: true, closed: AtomicBool::new(false) }))
     }
 }
@@ -337,12 +345,14 @@ pub(crate) fn start(
     socket: Box<dyn Socket>,
     config: Config,
     router: Arc<Router>,
+    busy_poll: BusyPoll,
     refuse: Option<(ErrorCode, &'static str)>,
 ) -> Result<Arc<Shared>, Error> {
     let socket: Arc<dyn Socket> = Arc::from(socket);
     let shared = Shared::new(Arc::clone(&socket), config)?;
     let caller = Channel::callback(Arc::clone(&shared));
-    let mut driver = Driver::new(Arc::clone(&shared), socket, Handlers::new(router, caller));
+    let handlers = Handlers::new(router, caller);
+    let mut driver = Driver::new(Arc::clone(&shared), socket, handlers, busy_poll);
     if let Some((code, text)) = refuse {
         driver = driver.refusing(code, text);
     }

@@ -61,6 +61,7 @@ pub use bowline_transport::{Address, PeerIdentity};
 pub use bowline_unix as unix;
 
 pub use self::channel::{Channel, ChannelBuilder};
+pub use self::connection::BusyPoll;
 pub use self::error::Error;
 pub use self::reconnect::Reconnect;
 pub use self::request::{IntoRequest, Request, Response};

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::channel::start;
-use crate::connection::Shared;
+use crate::connection::{BusyPoll, Shared};
 use crate::error::Error;
 use crate::service::{Router, Service};
 use crate::transports;
@@ -36,6 +36,7 @@ pub struct ServerBuilder {
     token: Option<Bytes>,
     connections_max: usize,
     drain_timeout: Duration,
+    busy_poll: BusyPoll,
 }
 
 impl ServerBuilder {
@@ -68,6 +69,12 @@ impl ServerBuilder {
     /// otherwise.
     pub const fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain_timeout = timeout;
+        self
+    }
+
+    /// Sets whether connections poll their sockets before their tasks park.
+    pub const fn busy_poll(mut self, busy_poll: BusyPoll) -> Self {
+        self.busy_poll = busy_poll;
         self
     }
 
@@ -139,6 +146,7 @@ impl Server {
             token: None,
             connections_max: 4096,
             drain_timeout: Duration::from_secs(30),
+            busy_poll: BusyPoll::default(),
         }
     }
 
@@ -286,7 +294,8 @@ impl Connections {
         config.limits = options.limits.clone();
         config.token_expected.clone_from(&options.token);
         // The limits have been checked when the server was built.
-        let Ok(shared) = start(socket, config, Arc::clone(router), refuse) else { return };
+        let router = Arc::clone(router);
+        let Ok(shared) = start(socket, config, router, options.busy_poll, refuse) else { return };
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut open = self.lock();
         open.all.insert(number, Arc::clone(&shared));

@@ -11,6 +11,7 @@ mod hostile;
 mod impostor;
 mod lifecycle;
 mod limits;
+mod polling;
 mod reconnect;
 mod scene;
 mod streams;

@@ -16,7 +16,8 @@ use tokio::task::coop::unconstrained;
 use tokio::time::Sleep;
 
 use super::handlers::{Handlers, Start};
-use super::{Shared, State};
+use super::polling::Polling;
+use super::{BusyPoll, Shared, State};
 
 /// Room for one read of a quiet connection.
 const READ_MIN: usize = 4 * 1024;
@@ -49,6 +50,9 @@ pub(crate) struct Driver {
     starts: Vec<Start>,
     /// What waits for HELLO, the answer to a PING or the end is to look again.
     changed: bool,
+    polling: Polling,
+    /// Something has come since the socket was last waited for.
+    traffic: bool,
 }
 
 /// What a turn of the driver came to.
@@ -57,11 +61,18 @@ enum Turn {
     Input,
     /// Others have been woken and are about to add their frames.
     Woken,
+    /// Nothing is there, but something may be in a moment.
+    Again,
     Closed,
 }
 
 impl Driver {
-    pub(crate) fn new(shared: Arc<Shared>, socket: Arc<dyn Socket>, handlers: Handlers) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        socket: Arc<dyn Socket>,
+        handlers: Handlers,
+        busy_poll: BusyPoll,
+    ) -> Self {
         Self {
             shared,
             socket,
@@ -76,6 +87,8 @@ impl Driver {
             wakers: Vec::new(),
             starts: Vec::new(),
             changed: false,
+            polling: Polling::new(busy_poll),
+            traffic: false,
         }
     }
 
@@ -91,6 +104,11 @@ impl Driver {
             match poll_fn(|cx| self.poll_turn(cx)).await {
                 Turn::Closed => break,
                 Turn::Woken => tokio::task::yield_now().await,
+                Turn::Again => {
+                    // The peer may need this very processor.
+                    std::thread::yield_now();
+                    tokio::task::yield_now().await;
+                }
                 Turn::Input => {
                     if self.take_input() {
                         // Those who were woken add their frames; then all go in one write. The
@@ -138,8 +156,23 @@ impl Driver {
         let ring = [state.core.poll_timeout(), self.give_back].into_iter().flatten().min();
         state.armed = self.poll_timer(ring, cx);
         let hint = state.core.input_hint();
+        let due =
+            state.core.slots_used() > 0 || self.traffic && state.core.side() == Side::Accepting;
+        state.eager = !due && self.polling.is_willing();
         drop(state);
-        if self.held { Poll::Pending } else { self.poll_read(hint, cx) }
+        if self.held {
+            return Poll::Pending;
+        }
+        let read = self.poll_read(hint, cx);
+        if read.is_ready() {
+            self.polling.came(now);
+            self.traffic = true;
+        } else if self.polling.again(due, now) {
+            return Poll::Ready(Turn::Again);
+        } else {
+            self.traffic = false;
+        }
+        read
     }
 
     /// Makes the timer ring no later than this, and returns when it will. A timer that is set for an
@@ -264,7 +297,8 @@ impl Driver {
         drop(state);
         let woken = self.wakers.len();
         self.wake_and_start();
-        batch && woken > 0
+        // A driver that polls lets those whom it has woken send first: then something is due.
+        (batch || self.polling.is_willing()) && woken > 0
     }
 
     /// Sorts out what the core has to tell; true if somebody is to be woken or started.

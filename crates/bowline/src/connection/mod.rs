@@ -6,6 +6,7 @@
 mod call;
 mod driver;
 mod handlers;
+mod polling;
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -25,6 +26,7 @@ use tokio::task::AbortHandle;
 pub(crate) use self::call::{CallHandle, HandlerGuard, Received};
 pub(crate) use self::driver::Driver;
 pub(crate) use self::handlers::Handlers;
+pub use self::polling::BusyPoll;
 use crate::Status;
 
 /// Slices of one vectored write.
@@ -54,6 +56,8 @@ pub(crate) struct State {
     blocked: bool,
     /// Writing has been ended.
     shut: bool,
+    /// A driver that waits is to be told when something is sent: it would poll for the answer.
+    eager: bool,
     /// Set while the driver waits; taken by who wants it to run.
     driver: Option<Waker>,
     /// When the driver's timer rings.
@@ -87,6 +91,7 @@ impl Shared {
             deferred: false,
             blocked: false,
             shut: false,
+            eager: false,
             driver: None,
             armed: None,
             ponged: 0,
@@ -316,6 +321,7 @@ impl State {
         let earlier = |timer: Instant| self.armed.is_none_or(|armed| timer < armed);
         self.blocked
             || !self.out.is_empty()
+            || self.eager && self.core.slots_used() > 0
             || self.core.wants_transmit()
             || self.core.has_events()
             || self.core.is_closed()
