@@ -79,6 +79,38 @@ impl RawSocket {
         self.recv_with(buf, RecvFlags::DONTWAIT)
     }
 
+    /// As [`try_recv`](Self::try_recv), and whether the socket was empty behind what was read. A read
+    /// that did not fill the buffer shows that, unless it ended behind a message that carried
+    /// descriptors, as the kernel cuts reads there.
+    ///
+    /// Bytes that a peer marks as urgent cut a read as well, and nothing tells of it: those behind
+    /// them may be read only when still more have come.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn try_recv_all(&self, buf: &mut BytesMut) -> io::Result<(usize, bool)> {
+        let spare = buf.spare_capacity_mut();
+        if spare.is_empty() {
+            return Err(no_room());
+        }
+        let room = spare.len();
+        let mut slice = libc::iovec { iov_base: spare.as_mut_ptr().cast(), iov_len: room };
+        // SAFETY: All fields may be zero: no address, no slices, no control data.
+        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+        header.msg_iov = &raw mut slice;
+        header.msg_iovlen = 1;
+        // Without room for control data, descriptors are closed by the kernel before they enter this
+        // process, and the header says that there were some.
+        // SAFETY: The header points to one slice, which is the spare capacity of `buf`; both live
+        // until the call returns.
+        let received =
+            unsafe { libc::recvmsg(self.fd.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT) };
+        let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+        // SAFETY: The system has initialized the first `received` bytes of the spare capacity, which
+        // begins at `buf.len()`.
+        unsafe { buf.set_len(buf.len() + received) };
+        let cut = header.msg_flags & libc::MSG_CTRUNC != 0;
+        Ok((received, received < room && !cut))
+    }
+
     /// Waits for room and sends a prefix of `data`.
     ///
     /// # Errors
@@ -109,8 +141,7 @@ impl RawSocket {
     fn recv_with(&self, buf: &mut BytesMut, flags: RecvFlags) -> io::Result<usize> {
         let spare = buf.spare_capacity_mut();
         if spare.is_empty() {
-            // Reading nothing would look like the end of the stream.
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no room to receive into"));
+            return Err(no_room());
         }
         let ((filled, _), _) = rustix::net::recv(&self.fd, spare, flags)?;
         let received = filled.len();
@@ -132,6 +163,11 @@ impl RawSocket {
             }
         }
     }
+}
+
+/// Reading nothing would look like the end of the stream.
+fn no_room() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "no room to receive into")
 }
 
 impl AsFd for RawSocket {

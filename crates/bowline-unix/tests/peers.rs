@@ -241,6 +241,22 @@ async fn a_read_that_a_descriptor_cuts_short_is_not_taken_for_the_last() {
 }
 
 #[tokio::test]
+async fn a_read_that_a_descriptor_cuts_short_leaves_nothing_behind() {
+    let (ours, theirs) = StdStream::pair().unwrap();
+    let socket = UnixSocket::from_raw(RawSocket::from_fd(ours.into()).unwrap()).unwrap();
+    let null = OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+    rustix::io::write(&theirs, b"one").unwrap();
+    send_descriptor(&theirs, b"two", &null);
+    rustix::io::write(&theirs, b"three").unwrap();
+    let mut buf = BytesMut::new();
+    while buf.len() < "onetwothree".len() {
+        // The peer says no more, so nothing but the first news of it can bring all of it.
+        within(recv(&socket, &mut buf)).await.unwrap();
+    }
+    assert_eq!(buf, "onetwothree");
+}
+
+#[tokio::test]
 async fn a_peer_that_is_killed_reads_as_the_end() {
     let directory = tempfile::tempdir().unwrap();
     let address = address(directory.path());

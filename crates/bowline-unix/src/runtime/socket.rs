@@ -70,12 +70,17 @@ impl Socket for UnixSocket {
     ) -> Poll<io::Result<usize>> {
         loop {
             let mut ready = ready!(self.raw.poll_read_ready(cx))?;
-            match self.raw().try_recv(buf) {
-                // A short read does not show that the socket is empty: a read ends early behind a
-                // message that carried descriptors or urgent data. So readiness ends here alone.
+            match self.raw().try_recv_all(buf) {
+                Ok((received, emptied)) => {
+                    // Saves the read that would find nothing. What comes from now on is told of.
+                    if emptied && received > 0 {
+                        ready.clear_ready();
+                    }
+                    return Poll::Ready(Ok(received));
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => ready.clear_ready(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => return Poll::Ready(result),
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }
