@@ -2,9 +2,10 @@
 //!
 //! The suites stand in `tests/`; here is what they share: a [`net::Net`] with a fresh address for
 //! each test, a service whose handlers each test writes itself ([`script::Script`]), and a peer that
-//! sends and reads bytes as it is told ([`raw::Raw`]).
+//! sends and reads bytes as it is told ([`raw::Raw`]); [`blocking`] has the same for threads.
 #![forbid(unsafe_code)]
 
+pub mod blocking;
 pub mod net;
 pub mod pipes;
 pub mod raw;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::{codegen, process, project, spec, test, tidy};
+use crate::{bench, codegen, process, project, spec, test, tidy};
 
 /// Run everything that must hold: format, lints, docs, tests, generated code, rules, builds.
 ///
@@ -37,6 +37,7 @@ const STEPS: &[(&str, Step)] = &[
     ("requirements", |_| spec::run(&spec::Args { check_only: true })),
     ("features of bowline", features),
     ("core on wasm32", wasm),
+    ("instruction counts", bench::check_in_ci),
 ];
 
 const WASM: &str = "wasm32-unknown-unknown";

@@ -38,6 +38,12 @@ enum Kind {
     Messages,
     /// Messages and services, as `bowline-build` makes them for users.
     Services,
+    /// Services for `async` code and for threads.
+    BothServices,
+    /// The same, with `bytes` as `Bytes`.
+    BothServicesOfBytes,
+    /// Services for threads alone.
+    BlockingServices,
 }
 
 const JOBS: &[Job] = &[
@@ -52,11 +58,21 @@ const JOBS: &[Job] = &[
         kind: Kind::Services,
     },
     Job {
+        protos: &["proto/bowline/bench/v1/bench.proto"],
+        out: "crates/bowline-bench/src/generated",
+        kind: Kind::BothServicesOfBytes,
+    },
+    Job {
         protos: &["proto/example/v1/greeter.proto"],
         out: "crates/bowline/examples/generated",
         kind: Kind::Services,
     },
-    Job { protos: &["proto/test/v1"], out: "tests/src/generated", kind: Kind::Services },
+    Job {
+        protos: &["proto/example/v1/greeter.proto"],
+        out: "crates/bowline/examples/generated/blocking",
+        kind: Kind::BlockingServices,
+    },
+    Job { protos: &["proto/test/v1"], out: "tests/src/generated", kind: Kind::BothServices },
 ];
 
 /// Texts by path, relative to the root.
@@ -125,6 +141,19 @@ fn compile(root: &Path, kind: Kind, protos: &[String], out: &Path) -> Result<()>
         }
         Kind::Services => {
             bowline_build::Config::new().out_dir(out).compile(&protos, &includes)?;
+        }
+        Kind::BothServices => {
+            let config = bowline_build::Config::new().blocking(true);
+            config.out_dir(out).compile(&protos, &includes)?;
+        }
+        Kind::BothServicesOfBytes => {
+            let config = bowline_build::Config::new().blocking(true);
+            let config = config.prost(|prost| prost.bytes(["."]));
+            config.out_dir(out).compile(&protos, &includes)?;
+        }
+        Kind::BlockingServices => {
+            let config = bowline_build::Config::new().blocking(true).asynchronous(false);
+            config.out_dir(out).compile(&protos, &includes)?;
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod ci;
 mod codegen;
 mod fnv;
@@ -31,6 +32,7 @@ enum Command {
     Codegen(codegen::Args),
     Tidy(tidy::Args),
     Spec(spec::Args),
+    Bench(bench::Args),
     Ci(ci::Args),
 }
 
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Codegen(args) => codegen::run(&args),
         Command::Tidy(args) => tidy::run(&args),
         Command::Spec(args) => spec::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Ci(args) => ci::run(&args),
     };
     match result {

@@ -30,6 +30,8 @@ use crate::service::{ALLOW, Generator};
 pub struct Config {
     client: bool,
     server: bool,
+    asynchronous: bool,
+    blocking: bool,
     out_dir: Option<PathBuf>,
     include_file: Option<PathBuf>,
     file_descriptor_set_path: Option<PathBuf>,
@@ -46,6 +48,8 @@ impl Config {
         Self {
             client: true,
             server: true,
+            asynchronous: true,
+            blocking: false,
             out_dir: None,
             include_file: None,
             file_descriptor_set_path: None,
@@ -68,6 +72,20 @@ impl Config {
     /// Whether to generate servers, with the traits that they serve. By default they are.
     pub fn build_server(mut self, yes: bool) -> Self {
         self.server = yes;
+        self
+    }
+
+    /// Whether to generate clients and servers that block their threads, for `bowline::blocking`
+    /// (feature `blocking` of the crate `bowline`). By default they are not.
+    pub fn blocking(mut self, yes: bool) -> Self {
+        self.blocking = yes;
+        self
+    }
+
+    /// Whether to generate clients and servers for `async` code (feature `tokio` of the crate
+    /// `bowline`, on by default there). By default they are.
+    pub fn asynchronous(mut self, yes: bool) -> Self {
+        self.asynchronous = yes;
         self
     }
 
@@ -143,8 +161,13 @@ impl Config {
         descriptors.file.iter_mut().for_each(comments::sanitize);
 
         let problem = Rc::new(RefCell::new(None));
-        let generator =
-            Generator { client: self.client, server: self.server, problem: Rc::clone(&problem) };
+        let generator = Generator {
+            client: self.client,
+            server: self.server,
+            asynchronous: self.asynchronous,
+            blocking: self.blocking,
+            problem: Rc::clone(&problem),
+        };
         self.prost.service_generator(Box::new(generator));
         if let Some(path) = &self.out_dir {
             if !path.is_dir() {

@@ -51,6 +51,10 @@
 //! | `rpc M(stream Q) returns (A)`       | `m(Request<Streaming<Q>>) -> Response<A>`   | `m(()) -> (Sender<Q>, Reply<A>)`         |
 //! | `rpc M(stream Q) returns (stream A)`| `m(Request<Streaming<Q>>, Sender<A>)`       | `m(()) -> (Sender<Q>, Streaming<A>)`     |
 //!
+//! With [`Config::blocking`] there are two more modules, `greeter_blocking_client` and
+//! `greeter_blocking_server`, whose `Greeter`, `GreeterClient` and `GreeterServer` are the same without
+//! `async`, over the types of `bowline::blocking`. [`Config::asynchronous`] leaves the others out.
+//!
 //! Comments become documentation. Code in them is shown as text: it is not Rust, and not a doctest.
 //! A method that is marked `deprecated` is `#[deprecated]`.
 //!

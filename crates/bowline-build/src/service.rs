@@ -9,7 +9,7 @@ use syn::parse::Parser;
 use syn::{Attribute, Item};
 
 use crate::error::Error;
-use crate::service::model::Service;
+use crate::service::model::{Face, Service};
 
 mod model;
 mod render;
@@ -28,6 +28,8 @@ const COMPLETE: &str = "\n// complete\n";
 pub(crate) struct Generator {
     pub(crate) client: bool,
     pub(crate) server: bool,
+    pub(crate) asynchronous: bool,
+    pub(crate) blocking: bool,
     /// What went wrong first; prost has no way to hear of it.
     pub(crate) problem: Rc<RefCell<Option<Error>>>,
 }
@@ -41,11 +43,13 @@ impl ServiceGenerator for Generator {
         if self.client || self.server {
             buf.push_str(&render::methods(&service).to_string());
         }
-        if self.client {
-            buf.push_str(&render::client(&service).to_string());
-        }
-        if self.server {
-            buf.push_str(&render::server(&service).to_string());
+        for face in self.faces() {
+            if self.client {
+                buf.push_str(&render::client(&service, face).to_string());
+            }
+            if self.server {
+                buf.push_str(&render::server(&service, face).to_string());
+            }
         }
     }
 
@@ -64,6 +68,11 @@ impl ServiceGenerator for Generator {
 }
 
 impl Generator {
+    fn faces(&self) -> impl Iterator<Item = Face> + use<> {
+        let asynchronous = self.asynchronous.then_some(Face::Async);
+        asynchronous.into_iter().chain(self.blocking.then_some(Face::Blocking))
+    }
+
     fn fail(&self, message: String) {
         self.problem.borrow_mut().get_or_insert(Error::Rust { message });
     }

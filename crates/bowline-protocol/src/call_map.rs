@@ -59,6 +59,10 @@ impl<T> CallMap<T> {
             return self.values[place as usize].replace(value);
         }
         let place = self.free.pop().unwrap_or_else(|| {
+            if self.values.is_empty() {
+                // Many connections never have more than one call at a time.
+                self.values.reserve_exact(1);
+            }
             self.values.push(None);
             u32::try_from(self.values.len() - 1).expect("far fewer than 2^32 calls are open")
         });
@@ -83,14 +87,31 @@ impl<T> CallMap<T> {
     /// Keeps nothing for a call any more, and returns what was kept.
     pub fn remove(&mut self, call: CallId) -> Option<T> {
         let place = self.places.remove(&call)?;
-        self.last = NO_CALL;
         let value = self.values[place as usize].take();
-        if self.places.is_empty() && self.values.len() > RETAIN_MAX {
-            *self = Self::new();
-        } else {
-            self.free.push(place);
-        }
+        self.free_place(place);
         value
+    }
+
+    fn free_place(&mut self, place: u32) {
+        self.last = NO_CALL;
+        self.free.push(place);
+        if self.values.len() > RETAIN_MAX {
+            self.shrink();
+        }
+    }
+
+    /// Keeps nothing for a call any more, and drops what was kept where it is.
+    pub(crate) fn discard(&mut self, call: CallId) {
+        let Some(place) = self.places.remove(&call) else { return };
+        self.values[place as usize] = None;
+        self.free_place(place);
+    }
+
+    /// Gives back the memory of a map that is empty.
+    pub fn shrink(&mut self) {
+        if self.is_empty() {
+            *self = Self::new();
+        }
     }
 
     /// All calls, in the order of their ids.

@@ -57,6 +57,7 @@ mod limits;
 mod metadata;
 mod methods;
 mod outbound;
+mod spare;
 mod status;
 
 /// The control messages, generated from `proto/bowline/v1/wire.proto`.
@@ -89,6 +90,7 @@ pub use limits::{
 };
 pub use metadata::{KEY_MAX, Metadata};
 pub use outbound::Outbound;
+pub use spare::SpareBuffers;
 pub use status::{Code, Origin, Status};
 
 /// The two sides of a connection.

@@ -13,8 +13,12 @@ use crate::frame::FrameHeader;
 /// Payloads from here on are referenced, shorter ones are copied: measured, a copy of a few KiB is
 /// cheaper than one more slice in the write.
 const REFERENCE_MIN: usize = 4 * 1024;
-/// Memory that is kept when the output has become empty.
+/// Memory that is kept whenever the output has become empty.
 const RETAIN_MAX: usize = 64 * 1024;
+/// Memory that is kept for a while, as memory that comes and goes costs more than the bytes in it.
+const RETAIN_BUSY: usize = 512 * 1024;
+/// How often in a row the output must do with the lesser before it gives back the rest.
+const QUIET_DRAINS: u8 = 32;
 
 /// Frames on their way to the socket, owned by the caller of the core.
 ///
@@ -35,6 +39,8 @@ pub struct Outbound {
     written: u64,
     /// Where frames with descriptors start, counted from the beginning, and how many each has.
     descriptors: VecDeque<(u64, u8)>,
+    /// How often in a row little memory was enough.
+    quiet_drains: u8,
 }
 
 impl Outbound {
@@ -48,6 +54,7 @@ impl Outbound {
             len: 0,
             written: 0,
             descriptors: VecDeque::new(),
+            quiet_drains: 0,
         }
     }
 
@@ -153,18 +160,29 @@ impl Outbound {
 
     /// Drops all that is not written: the socket takes no more.
     pub fn clear(&mut self) {
-        self.large.clear();
         self.descriptors.clear();
-        self.start = self.small.len();
+        self.start = 0;
         self.len = 0;
-        self.give_back();
+        self.shrink();
+    }
+
+    /// Gives memory back that an idle connection does not need.
+    pub fn shrink(&mut self) {
+        if self.len == 0 {
+            self.small = Vec::new();
+            self.large = VecDeque::new();
+            self.quiet_drains = 0;
+        }
     }
 
     fn give_back(&mut self) {
         if self.len == 0 {
+            let quiet = self.small.len() <= RETAIN_MAX;
+            self.quiet_drains = if quiet { self.quiet_drains.saturating_add(1) } else { 0 };
             self.start = 0;
             self.small.clear();
-            self.small.shrink_to(RETAIN_MAX);
+            let busy = self.quiet_drains < QUIET_DRAINS;
+            self.small.shrink_to(if busy { RETAIN_BUSY } else { RETAIN_MAX });
         } else if self.start > RETAIN_MAX {
             self.small.drain(..self.start);
             for (place, _) in &mut self.large {

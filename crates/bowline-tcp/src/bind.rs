@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use bowline_transport::{Address, Fault, TransportError};
 use rustix::io::Errno;
@@ -131,10 +132,11 @@ impl BoundListener {
         &self.address
     }
 
-    /// Waits for the next connection, in this thread.
+    /// Waits for the next connection, in this thread; does not wait after
+    /// [`set_nonblocking`](Self::set_nonblocking).
     ///
     /// # Errors
-    /// Those of one accept; the listener stays usable.
+    /// Those of one accept; the listener stays usable. `WouldBlock` if it was told not to wait.
     pub fn accept(&self) -> io::Result<RawSocket> {
         loop {
             match self.listener.accept() {
@@ -143,6 +145,20 @@ impl BoundListener {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Says whether [`accept`](Self::accept) fails with `WouldBlock` instead of waiting.
+    ///
+    /// # Errors
+    /// What the system reports.
+    pub fn set_nonblocking(&self, yes: bool) -> io::Result<()> {
+        self.listener.set_nonblocking(yes)
+    }
+}
+
+impl AsFd for BoundListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
     }
 }
 

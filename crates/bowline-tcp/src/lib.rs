@@ -34,9 +34,9 @@
 //! answers with a reset, which discards it. So a [`Socket`](bowline_transport::Socket) of this crate
 //! does not claim to keep what was written.
 //!
-//! [`BindOptions::bind`], [`BoundListener`] and [`ConnectOptions::connect`] need no runtime;
-//! `TcpListener`, `TcpConnector` and `TcpSocket` are what the feature `tokio` (on by default) makes
-//! of them.
+//! [`BindOptions::bind`], [`BoundListener`], [`ConnectOptions::connect`] and [`RawSocket`] need no
+//! runtime; `TcpListener`, `TcpConnector` and `TcpSocket` are what the feature `tokio` (on by default)
+//! makes of them.
 #![forbid(unsafe_code)]
 
 mod bind;

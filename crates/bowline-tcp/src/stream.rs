@@ -1,18 +1,21 @@
-//! A connected TCP socket, and its system call for sending. It knows no runtime.
+//! A connected TCP socket, and the system calls of its data plane. It knows no runtime.
 
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bowline_transport::PeerIdentity;
-use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown};
+use bytes::BytesMut;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
 /// The most slices that one system call takes (Linux's `IOV_MAX`). Further ones wait for the next.
 const SLICES_MAX: usize = 1024;
 
-/// A connected TCP socket without a runtime, in blocking mode and with `TCP_NODELAY`.
+/// A connected TCP socket without a runtime, with `TCP_NODELAY`.
 ///
-/// To receive, read from [`stream`](Self::stream).
+/// The descriptor is in blocking mode: [`recv`](Self::recv) and [`send`](Self::send) wait,
+/// [`try_recv`](Self::try_recv) and [`try_send`](Self::try_send) do not. All of them may be called
+/// from any thread.
 #[derive(Debug)]
 pub struct RawSocket {
     stream: TcpStream,
@@ -37,6 +40,23 @@ impl RawSocket {
         &self.stream
     }
 
+    /// Waits for bytes and appends them to `buf`, as many as its spare capacity holds. `Ok(0)` is the
+    /// end of the peer's writing.
+    ///
+    /// # Errors
+    /// `InvalidInput` if there is no spare capacity; else what the system reports.
+    pub fn recv(&self, buf: &mut BytesMut) -> io::Result<usize> {
+        recv(self.stream.as_fd(), buf, RecvFlags::empty())
+    }
+
+    /// As [`recv`](Self::recv), but fails with `WouldBlock` where that would wait.
+    ///
+    /// # Errors
+    /// `WouldBlock`, else as [`recv`](Self::recv).
+    pub fn try_recv(&self, buf: &mut BytesMut) -> io::Result<usize> {
+        recv(self.stream.as_fd(), buf, RecvFlags::DONTWAIT)
+    }
+
     /// Waits for room and sends a prefix of `data`. Unlike a vectored write to the stream it never
     /// raises SIGPIPE.
     ///
@@ -44,6 +64,14 @@ impl RawSocket {
     /// What the system reports; `BrokenPipe` or `ConnectionReset` when the peer has closed.
     pub fn send(&self, data: &[IoSlice<'_>]) -> io::Result<usize> {
         send(self.stream.as_fd(), data, SendFlags::empty())
+    }
+
+    /// As [`send`](Self::send), but fails with `WouldBlock` where that would wait.
+    ///
+    /// # Errors
+    /// `WouldBlock`, else as [`send`](Self::send).
+    pub fn try_send(&self, data: &[IoSlice<'_>]) -> io::Result<usize> {
+        send(self.stream.as_fd(), data, SendFlags::DONTWAIT)
     }
 
     /// Ends writing. The peer reads what was sent, then end of file.
@@ -76,6 +104,20 @@ impl From<RawSocket> for OwnedFd {
 /// What is known of a peer.
 pub(crate) fn identity(addr: SocketAddr) -> PeerIdentity {
     PeerIdentity::new("tcp").with_socket_addr(addr)
+}
+
+/// Safe code can only receive into bytes that have a value, so that the room is filled with zeroes
+/// first: little beside what TCP itself costs.
+fn recv(fd: BorrowedFd<'_>, buf: &mut BytesMut, flags: RecvFlags) -> io::Result<usize> {
+    let (len, room) = (buf.len(), buf.capacity());
+    if room == len {
+        // Reading nothing would look like the end of the stream.
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no room to receive into"));
+    }
+    buf.resize(room, 0);
+    let received = rustix::net::recv(fd, &mut buf[len..], flags).map(|(_, received)| received);
+    buf.truncate(len + received.unwrap_or(0));
+    Ok(received?)
 }
 
 /// The standard library's vectored write raises SIGPIPE where the signal is not ignored.

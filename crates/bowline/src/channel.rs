@@ -1,20 +1,24 @@
 //! Channels: a client's connection to a server, made once or made again when it is lost.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bowline_protocol::{CALLS_LEAST, Config, ErrorCode, Limits, Open, PeerLimits, Side};
+use bowline_protocol::{CALLS_LEAST, Config, Limits, Open, PeerLimits, Side};
 use bowline_transport::{Address, Connector, PeerIdentity, Socket};
 use bytes::Bytes;
 use prost::Message;
 
 use crate::connection::{BusyPoll, CallHandle, Driver, Handlers, Shared};
 use crate::error::Error;
-use crate::reconnect::{Reconnect, Reconnecting};
+use crate::messages::Single;
+use crate::method::Method;
+use crate::reconnect::Reconnect;
+use crate::reconnecting::Reconnecting;
 use crate::request::{Request, Response};
-use crate::service::{Method, Router, Service};
+use crate::service::{Router, Service};
 use crate::streaming::{Reply, Sender, Streaming};
 use crate::{Status, transports};
 
@@ -45,6 +49,21 @@ pub(crate) struct Link {
     owner: bool,
     /// A channel was closed: its clones open no more calls.
     closed: AtomicBool,
+}
+
+impl Link {
+    fn open(&self, open: Open, message: Option<&impl Message>) -> Result<CallHandle, Status> {
+        self.check_open()?;
+        let message = message.map(|message| self.shared.encode(message));
+        self.shared.open(open, message)
+    }
+
+    fn check_open(&self) -> Result<(), Status> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(Status::unavailable(CLOSED).with_not_started(true));
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Link {
@@ -90,7 +109,7 @@ impl Channel {
     /// # Errors
     /// The connection is lost, or the peer speaks something else.
     pub async fn ready(&self) -> Result<PeerLimits, Status> {
-        self.link(None).await?.shared.established().await
+        self.link().await?.shared.established().await
     }
 
     /// Sends a PING and waits for its answer: one round trip.
@@ -98,7 +117,7 @@ impl Channel {
     /// # Errors
     /// The connection is lost.
     pub async fn ping(&self) -> Result<Duration, Status> {
-        let link = self.link(None).await?;
+        let link = self.link().await?;
         let start = Instant::now();
         link.shared.ping().await?;
         Ok(start.elapsed())
@@ -138,13 +157,10 @@ impl Channel {
         }
     }
 
-    async fn link(&self, deadline: Option<Instant>) -> Result<Arc<Link>, Status> {
+    async fn link(&self) -> Result<Arc<Link>, Status> {
         match &self.inner {
-            Inner::Fixed(link) if link.closed.load(Ordering::Relaxed) => {
-                Err(Status::unavailable(CLOSED).with_not_started(true))
-            }
-            Inner::Fixed(link) => Ok(Arc::clone(link)),
-            Inner::Reconnecting(reconnecting) => reconnecting.link(deadline).await,
+            Inner::Fixed(link) => link.check_open().map(|()| Arc::clone(link)),
+            Inner::Reconnecting(reconnecting) => reconnecting.link(None).await,
         }
     }
 
@@ -157,7 +173,9 @@ impl Channel {
         method: &Method,
         request: Request<Q>,
     ) -> Result<Response<R>, Status> {
-        Reply::new(self.open(method, request, true).await?).await
+        let call = self.open(method, request, true).await?;
+        let mut single = Single::new();
+        poll_fn(|cx| call.poll_reply(&mut single, cx)).await
     }
 
     /// Makes a call that takes one message and gives any number. Used by generated code.
@@ -169,7 +187,8 @@ impl Channel {
         method: &Method,
         request: Request<Q>,
     ) -> Result<Streaming<R>, Status> {
-        Ok(Streaming::new(self.open(method, request, true).await?))
+        let call = self.open(method, request, true).await?;
+        Ok(Streaming::new(Arc::new(call)))
     }
 
     /// Makes a call that takes any number of messages and gives one. Used by generated code.
@@ -181,7 +200,7 @@ impl Channel {
         method: &Method,
         request: Request<()>,
     ) -> Result<(Sender<Q>, Reply<R>), Status> {
-        let call = self.open(method, request, false).await?;
+        let call = Arc::new(self.open(method, request, false).await?);
         Ok((Sender::new(Arc::clone(&call)), Reply::new(call)))
     }
 
@@ -194,7 +213,7 @@ impl Channel {
         method: &Method,
         request: Request<()>,
     ) -> Result<(Sender<Q>, Streaming<R>), Status> {
-        let call = self.open(method, request, false).await?;
+        let call = Arc::new(self.open(method, request, false).await?);
         Ok((Sender::new(Arc::clone(&call)), Streaming::new(call)))
     }
 
@@ -203,12 +222,16 @@ impl Channel {
         method: &Method,
         request: Request<Q>,
         single: bool,
-    ) -> Result<Arc<CallHandle>, Status> {
+    ) -> Result<CallHandle, Status> {
         let (message, metadata, deadline) = request.into_parts(self.timeout);
-        let message = single.then(|| Bytes::from(message.encode_to_vec()));
-        let link = self.link(deadline).await?;
+        let message = single.then_some(message);
         let open = Open::new(method.path()).with_deadline(deadline).with_metadata(metadata);
-        link.shared.open(open, message).map(Arc::new)
+        match &self.inner {
+            Inner::Fixed(link) => link.open(open, message.as_ref()),
+            Inner::Reconnecting(reconnecting) => {
+                reconnecting.link(deadline).await?.open(open, message.as_ref())
+            }
+        }
     }
 }
 
@@ -275,7 +298,8 @@ impl ChannelBuilder {
 
     /// Answers calls of the server's on the same connection: callbacks.
     pub fn add_service(mut self, service: impl Service) -> Self {
-        self.router.add(Arc::new(service));
+        let methods = service.methods();
+        self.router.add(Arc::new(service), methods);
         self
     }
 
@@ -324,7 +348,10 @@ impl ChannelBuilder {
             config.limits.calls_max = config.limits.calls_max.max(CALLS_LEAST);
         }
         config.token = self.token.clone();
-        let shared = start(socket, config, Arc::new(self.router.clone()), self.busy_poll, None)?;
+        let router = Arc::new(self.router.clone());
+        let driver = driver(socket, Arc::new(config), router, self.busy_poll)?;
+        let shared = Arc::clone(driver.shared());
+        tokio::spawn(driver.run());
         Ok(Arc::new(Link { shared, owner: true, closed: AtomicBool::new(false) }))
     }
 }
@@ -340,22 +367,16 @@ impl fmt::Debug for ChannelBuilder {
     }
 }
 
-/// Runs the protocol over a socket, in a task of its own.
-pub(crate) fn start(
+/// What runs the protocol over a socket.
+pub(crate) fn driver(
     socket: Box<dyn Socket>,
-    config: Config,
+    config: Arc<Config>,
     router: Arc<Router>,
     busy_poll: BusyPoll,
-    refuse: Option<(ErrorCode, &'static str)>,
-) -> Result<Arc<Shared>, Error> {
+) -> Result<Box<Driver>, Error> {
     let socket: Arc<dyn Socket> = Arc::from(socket);
     let shared = Shared::new(Arc::clone(&socket), config)?;
     let caller = Channel::callback(Arc::clone(&shared));
     let handlers = Handlers::new(router, caller);
-    let mut driver = Driver::new(Arc::clone(&shared), socket, handlers, busy_poll);
-    if let Some((code, text)) = refuse {
-        driver = driver.refusing(code, text);
-    }
-    tokio::spawn(driver.run());
-    Ok(shared)
+    Ok(Box::new(Driver::new(shared, socket, handlers, busy_poll)))
 }

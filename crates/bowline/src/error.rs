@@ -1,7 +1,7 @@
 //! What can go wrong before there is a call: a bad address, a socket that cannot be made, a limit
 //! out of its range.
 
-use std::fmt;
+use std::{fmt, io};
 
 use bowline_protocol::LimitError;
 use bowline_transport::{AddressError, TransportError};
@@ -16,6 +16,8 @@ pub enum Error {
     Transport(TransportError),
     /// A limit is out of its range.
     Limits(LimitError),
+    /// The system is short of threads or descriptors.
+    Resources(io::Error),
 }
 
 impl fmt::Display for Error {
@@ -24,6 +26,9 @@ impl fmt::Display for Error {
             Self::Address(error) => error.fmt(f),
             Self::Transport(error) => error.fmt(f),
             Self::Limits(error) => error.fmt(f),
+            Self::Resources(error) => {
+                write!(f, "the system is short of threads or descriptors: {error}")
+            }
         }
     }
 }
@@ -34,6 +39,8 @@ impl std::error::Error for Error {
             Self::Address(error) => error.source(),
             Self::Transport(error) => error.source(),
             Self::Limits(error) => error.source(),
+            // Its text is part of this one.
+            Self::Resources(error) => error.source(),
         }
     }
 }

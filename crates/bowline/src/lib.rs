@@ -37,19 +37,53 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//!
+//! | feature    | default | what it adds                                                       |
+//! |------------|---------|--------------------------------------------------------------------|
+//! | `tokio`    | yes     | servers and channels on tokio, the types at the top of this crate  |
+//! | `unix`     | yes     | Unix sockets                                                       |
+//! | `tcp`      | yes     | TCP, loopback only unless told otherwise                           |
+//! | `blocking` | no      | servers and channels on threads, in `bowline::blocking`            |
+//!
+//! Programs without an async runtime switch the default features off and take `blocking` and `unix`:
+//! then tokio is not in their dependency tree.
 #![forbid(unsafe_code)]
 
+#[cfg(any(feature = "tokio", feature = "blocking"))]
+mod arrivals;
+#[cfg(feature = "blocking")]
+pub mod blocking;
+#[cfg(feature = "tokio")]
 mod channel;
+#[cfg(feature = "tokio")]
 mod connection;
+#[cfg(any(feature = "tokio", feature = "blocking"))]
 mod error;
+#[cfg(any(feature = "tokio", feature = "blocking"))]
+mod messages;
+#[cfg(any(feature = "tokio", feature = "blocking"))]
+mod method;
+#[cfg(any(feature = "tokio", feature = "blocking"))]
 mod reconnect;
+#[cfg(feature = "tokio")]
+mod reconnecting;
+#[cfg(any(feature = "tokio", feature = "blocking"))]
 mod request;
+#[cfg(any(feature = "tokio", feature = "blocking"))]
+mod router;
+#[cfg(feature = "tokio")]
 mod server;
+#[cfg(feature = "tokio")]
 mod service;
+#[cfg(any(feature = "tokio", feature = "blocking"))]
+mod status;
+#[cfg(feature = "tokio")]
 mod streaming;
+#[cfg(feature = "tokio")]
 mod transports;
 
-use bowline_protocol::SendError;
 pub use bowline_protocol::{
     Code, ConnectionError, ErrorCode, Limits, Metadata, MetadataError, Origin, PeerLimits, Status,
 };
@@ -60,14 +94,23 @@ pub use bowline_transport::{Address, PeerIdentity};
 #[cfg(feature = "unix")]
 pub use bowline_unix as unix;
 
+#[cfg(feature = "tokio")]
 pub use self::channel::{Channel, ChannelBuilder};
+#[cfg(feature = "tokio")]
 pub use self::connection::BusyPoll;
-pub use self::error::Error;
-pub use self::reconnect::Reconnect;
-pub use self::request::{IntoRequest, Request, Response};
+#[cfg(feature = "tokio")]
 pub use self::server::{Server, ServerBuilder, ServerHandle};
-pub use self::service::{Handler, Method, MethodKind, ServerCall, Service};
+#[cfg(feature = "tokio")]
+pub use self::service::{Handler, ServerCall, Service};
+#[cfg(feature = "tokio")]
 pub use self::streaming::{Reply, Sender, Streaming};
+#[cfg(any(feature = "tokio", feature = "blocking"))]
+pub use self::{
+    error::Error,
+    method::{Method, MethodKind},
+    reconnect::Reconnect,
+    request::{IntoRequest, Request, Response},
+};
 
 /// What generated code uses, so that it depends on this crate alone.
 pub mod codegen {
@@ -86,15 +129,4 @@ macro_rules! include_proto {
     ($package:tt) => {
         include!(concat!(env!("OUT_DIR"), "/", $package, ".rs"));
     };
-}
-
-/// What the sender of a message is told when it was not taken.
-fn send_status(error: SendError) -> Status {
-    let text = error.to_string();
-    match error {
-        SendError::TooLong { .. } => Status::resource_exhausted(text),
-        SendError::Metadata(_) => Status::invalid_argument(text),
-        SendError::Closed => Status::cancelled(text),
-        _ => Status::internal(text),
-    }
 }

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 use bowline_protocol::Metadata;
 use bowline_transport::PeerIdentity;
 
+#[cfg(feature = "blocking")]
+use crate::blocking;
+#[cfg(feature = "tokio")]
 use crate::channel::Channel;
 
 /// A message of a caller, with metadata and a deadline; at the server with the caller's identity.
@@ -13,7 +16,16 @@ pub struct Request<T> {
     message: T,
     metadata: Metadata,
     deadline: Option<Deadline>,
-    caller: Option<Channel>,
+    caller: Option<Caller>,
+}
+
+/// Who made a call, and the way back: of the kind that the server is.
+#[derive(Debug, Clone)]
+pub(crate) enum Caller {
+    #[cfg(feature = "tokio")]
+    Async(Channel),
+    #[cfg(feature = "blocking")]
+    Blocking(blocking::Caller),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +44,7 @@ impl<T> Request<T> {
         message: T,
         metadata: Metadata,
         deadline: Option<Instant>,
-        caller: Channel,
+        caller: Caller,
     ) -> Self {
         let deadline = match deadline {
             Some(at) => Some(Deadline::At(at)),
@@ -85,7 +97,8 @@ impl<T> Request<T> {
         &mut self.metadata
     }
 
-    /// In a handler: when the call must have ended. The handler is dropped then.
+    /// In a handler: when the call must have ended. The handler is dropped then; a blocking one, which
+    /// cannot be, is told (`is_cancelled`).
     pub fn deadline(&self) -> Option<Instant> {
         match self.deadline? {
             Deadline::At(at) => Some(at),
@@ -96,14 +109,46 @@ impl<T> Request<T> {
     /// In a handler: who calls, as far as the transport knows; for a Unix socket the uid, gid and
     /// pid that the kernel vouches for.
     pub fn peer(&self) -> Option<&PeerIdentity> {
-        self.caller.as_ref().and_then(Channel::fixed_peer)
+        match self.caller.as_ref()? {
+            #[cfg(feature = "tokio")]
+            Caller::Async(channel) => channel.fixed_peer(),
+            #[cfg(feature = "blocking")]
+            Caller::Blocking(caller) => Some(caller.peer()),
+        }
     }
 
     /// In a handler: a channel back to the caller, for callbacks on the same connection. Calls fail
     /// with UNIMPLEMENTED unless the client takes calls
-    /// ([`ChannelBuilder::add_service`](crate::ChannelBuilder::add_service)).
+    /// ([`ChannelBuilder::add_service`](crate::ChannelBuilder::add_service)). A handler of a blocking
+    /// server has none; see `blocking_caller`.
+    #[cfg(feature = "tokio")]
     pub const fn caller(&self) -> Option<&Channel> {
-        self.caller.as_ref()
+        match &self.caller {
+            Some(Caller::Async(channel)) => Some(channel),
+            _ => None,
+        }
+    }
+
+    /// In a handler of a blocking server: a channel back to the caller, as `caller` gives it to other
+    /// handlers.
+    #[cfg(feature = "blocking")]
+    pub const fn blocking_caller(&self) -> Option<&blocking::Channel> {
+        match &self.caller {
+            Some(Caller::Blocking(caller)) => Some(caller.channel()),
+            _ => None,
+        }
+    }
+
+    /// In a handler of a blocking server: nobody waits for the answer any more, as the caller has
+    /// cancelled the call, its deadline has passed, or the connection is lost. A handler that computes
+    /// for long looks here now and then, and returns. Always `false` elsewhere: other handlers are
+    /// dropped.
+    #[cfg(feature = "blocking")]
+    pub fn is_cancelled(&self) -> bool {
+        match &self.caller {
+            Some(Caller::Blocking(caller)) => caller.is_cancelled(),
+            _ => false,
+        }
     }
 
     pub(crate) fn into_parts(self, default: Option<Duration>) -> (T, Metadata, Option<Instant>) {

@@ -16,7 +16,7 @@ use bowline_transport::{Address, Listener, Socket};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::channel::start;
+use crate::channel;
 use crate::connection::{BusyPoll, Shared};
 use crate::error::Error;
 use crate::service::{Router, Service};
@@ -42,7 +42,8 @@ pub struct ServerBuilder {
 impl ServerBuilder {
     /// Answers the methods of this service.
     pub fn add_service(mut self, service: impl Service) -> Self {
-        self.router.add(Arc::new(service));
+        let methods = service.methods();
+        self.router.add(Arc::new(service), methods);
         self
     }
 
@@ -231,9 +232,20 @@ async fn accept_all(
     connections: Arc<Connections>,
 ) -> Infallible {
     let router = Arc::new(options.router.clone());
+    let mut config = Config::new(Side::Accepting);
+    config.limits = options.limits.clone();
+    config.token_expected.clone_from(&options.token);
+    let mut config = Arc::new(config);
     loop {
         match listener.accept().await {
-            Ok(socket) => connections.start(socket, &options, &router),
+            Ok(socket) => {
+                // Connections of one listener are alike, and share this.
+                let keeps_written = socket.capabilities().keeps_written;
+                if config.keeps_written != keeps_written {
+                    Arc::make_mut(&mut config).keeps_written = keeps_written;
+                }
+                connections.start(socket, &options, &config, &router);
+            }
             Err(error) => {
                 tracing::warn!(address = %listener.address(), %error, "accepting failed");
                 if is_shortage(&error) {
@@ -277,35 +289,37 @@ impl Connections {
         self: &Arc<Self>,
         socket: Box<dyn Socket>,
         options: &ServerBuilder,
+        config: &Arc<Config>,
         router: &Arc<Router>,
     ) {
         let (open, refused) = {
             let open = self.lock();
             (open.all.len() - open.refused.len(), open.refused.len())
         };
-        let refuse = (open >= options.connections_max)
-            .then_some((ErrorCode::Busy, "the server has as many connections as it takes"));
-        if refuse.is_some() && refused >= REFUSALS_MAX {
+        let refuse = open >= options.connections_max;
+        if refuse && refused >= REFUSALS_MAX {
             tracing::warn!(peer = ?socket.peer(), "connection closed: far too many are open");
             return;
         }
-        tracing::debug!(peer = ?socket.peer(), refused = refuse.is_some(), "connection accepted");
-        let mut config = Config::new(Side::Accepting);
-        config.limits = options.limits.clone();
-        config.token_expected.clone_from(&options.token);
+        tracing::debug!(peer = ?socket.peer(), refused = refuse, "connection accepted");
         // The limits have been checked when the server was built.
+        let config = Arc::clone(config);
         let router = Arc::clone(router);
-        let Ok(shared) = start(socket, config, router, options.busy_poll, refuse) else { return };
+        let driver = channel::driver(socket, config, router, options.busy_poll);
+        let Ok(mut driver) = driver else { return };
+        let shared = Arc::clone(driver.shared());
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut open = self.lock();
         open.all.insert(number, Arc::clone(&shared));
-        if refuse.is_some() {
+        if refuse {
             open.refused.insert(number);
+            driver.refuse(ErrorCode::Busy, "the server has as many connections as it takes");
         }
         drop(open);
         let connections = Arc::clone(self);
         tokio::spawn(async move {
-            if let Some(error) = shared.closed().await {
+            driver.run().await;
+            if let Some(error) = shared.error() {
                 tracing::info!(peer = ?shared.peer(), %error, "connection ended");
             }
             let mut open = connections.lock();

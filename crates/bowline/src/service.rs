@@ -1,7 +1,5 @@
 //! Services: what generated code implements and calls. Users implement the generated traits.
 
-use std::collections::HashMap;
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,49 +11,11 @@ use prost::Message;
 
 use crate::channel::Channel;
 use crate::connection::{CallHandle, HandlerGuard};
-use crate::request::{Request, Response};
+use crate::method::Method;
+use crate::request::{Caller, Request, Response};
+use crate::status::send_status;
 use crate::streaming::{Sender, Streaming};
-use crate::{Status, send_status};
-
-/// How many messages a method takes and gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MethodKind {
-    /// One message each way.
-    Unary,
-    /// One message to the server, any number back.
-    ServerStreaming,
-    /// Any number of messages to the server, one back.
-    ClientStreaming,
-    /// Any number of messages each way.
-    BidiStreaming,
-}
-
-/// A method of a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Method {
-    path: &'static str,
-    kind: MethodKind,
-}
-
-impl Method {
-    /// The method with this full name, `package.Service/Method`.
-    #[must_use]
-    pub const fn new(path: &'static str, kind: MethodKind) -> Self {
-        Self { path, kind }
-    }
-
-    /// The full name, `package.Service/Method`.
-    #[must_use]
-    pub const fn path(&self) -> &'static str {
-        self.path
-    }
-
-    /// How many messages it takes and gives.
-    #[must_use]
-    pub const fn kind(&self) -> MethodKind {
-        self.kind
-    }
-}
+use crate::{Status, messages, router};
 
 /// A service: its methods, and what answers them. Generated code implements it.
 pub trait Service: Send + Sync + 'static {
@@ -69,49 +29,13 @@ pub trait Service: Send + Sync + 'static {
 /// A running handler.
 pub type Handler = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Which handler answers a method.
-#[derive(Clone)]
-pub(crate) struct Route {
-    pub(crate) service: Arc<dyn Service>,
-    pub(crate) index: usize,
-    pub(crate) kind: MethodKind,
-}
-
 /// All methods of a server.
-#[derive(Default, Clone)]
-pub(crate) struct Router {
-    routes: HashMap<&'static str, Route>,
-}
-
-impl Router {
-    pub(crate) fn add(&mut self, service: Arc<dyn Service>) {
-        for (index, method) in service.methods().iter().enumerate() {
-            let route = Route { service: Arc::clone(&service), index, kind: method.kind };
-            if self.routes.insert(method.path, route).is_some() {
-                tracing::warn!(method = method.path, "a later service replaces the earlier one");
-            }
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.routes.is_empty()
-    }
-
-    pub(crate) fn route(&self, method: &str) -> Option<Route> {
-        self.routes.get(method).cloned()
-    }
-}
-
-impl fmt::Debug for Router {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.routes.keys()).finish()
-    }
-}
+pub(crate) type Router = router::Router<dyn Service>;
 
 /// A call that has arrived at a server. Generated code turns it into a handler.
 #[derive(Debug)]
 pub struct ServerCall {
-    handle: Arc<CallHandle>,
+    handle: CallHandle,
     message: Option<Bytes>,
     metadata: Metadata,
     deadline: Option<Instant>,
@@ -120,7 +44,7 @@ pub struct ServerCall {
 
 impl ServerCall {
     pub(crate) const fn new(
-        handle: Arc<CallHandle>,
+        handle: CallHandle,
         message: Option<Bytes>,
         metadata: Metadata,
         deadline: Option<Instant>,
@@ -137,15 +61,15 @@ impl ServerCall {
         F: FnOnce(Request<Q>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Response<R>, Status>> + Send,
     {
-        let guard = HandlerGuard(Arc::clone(&self.handle));
+        // The handle is taken in, so that the call ends even if the handler is dropped before it
+        // began.
         Box::pin(async move {
-            // Taken in, so that the call ends even if the handler is dropped before it began.
-            let guard = guard;
-            let result = match self.into_single() {
+            let (handle, request) = self.into_single();
+            let result = match request {
                 Ok(request) => handler(request).await,
                 Err(status) => Err(status),
             };
-            reply(&guard.0, result);
+            reply(&handle, result);
         })
     }
 
@@ -157,13 +81,12 @@ impl ServerCall {
         F: FnOnce(Request<Q>, Sender<R>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<(), Status>> + Send,
     {
-        let guard = HandlerGuard(Arc::clone(&self.handle));
         Box::pin(async move {
-            // Taken in, so that the call ends even if the handler is dropped before it began.
-            let guard = guard;
-            let sender = Sender::new(Arc::clone(&self.handle));
-            let result = match self.into_single() {
-                Ok(request) => handler(request, sender).await,
+            let (handle, request) = self.into_single();
+            let handle = Arc::new(handle);
+            let guard = HandlerGuard(Arc::clone(&handle));
+            let result = match request {
+                Ok(request) => handler(request, Sender::new(handle)).await,
                 Err(status) => Err(status),
             };
             end(&guard.0, result);
@@ -178,11 +101,9 @@ impl ServerCall {
         F: FnOnce(Request<Streaming<Q>>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Response<R>, Status>> + Send,
     {
-        let guard = HandlerGuard(Arc::clone(&self.handle));
         Box::pin(async move {
-            // Taken in, so that the call ends even if the handler is dropped before it began.
-            let guard = guard;
-            let result = handler(self.into_stream()).await;
+            let (guard, request) = self.into_stream();
+            let result = handler(request).await;
             reply(&guard.0, result);
         })
     }
@@ -195,12 +116,10 @@ impl ServerCall {
         F: FnOnce(Request<Streaming<Q>>, Sender<R>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<(), Status>> + Send,
     {
-        let guard = HandlerGuard(Arc::clone(&self.handle));
         Box::pin(async move {
-            // Taken in, so that the call ends even if the handler is dropped before it began.
-            let guard = guard;
-            let sender = Sender::new(Arc::clone(&self.handle));
-            let result = handler(self.into_stream(), sender).await;
+            let (guard, request) = self.into_stream();
+            let sender = Sender::new(Arc::clone(&guard.0));
+            let result = handler(request, sender).await;
             end(&guard.0, result);
         })
     }
@@ -214,16 +133,19 @@ impl ServerCall {
         })
     }
 
-    fn into_single<Q: Message + Default>(self) -> Result<Request<Q>, Status> {
-        let message = Q::decode(self.message.unwrap_or_default()).map_err(|error| {
-            Status::invalid_argument(format!("the request does not decode: {error}"))
-        })?;
-        Ok(Request::received(message, self.metadata, self.deadline, self.caller))
+    fn into_single<Q: Message + Default>(self) -> (CallHandle, Result<Request<Q>, Status>) {
+        let Self { handle, message, metadata, deadline, caller } = self;
+        let request = messages::decode_request(message)
+            .map(|message| Request::received(message, metadata, deadline, Caller::Async(caller)));
+        (handle, request)
     }
 
-    fn into_stream<Q: Message + Default>(self) -> Request<Streaming<Q>> {
-        let stream = Streaming::new(self.handle);
-        Request::received(stream, self.metadata, self.deadline, self.caller)
+    fn into_stream<Q: Message + Default>(self) -> (HandlerGuard, Request<Streaming<Q>>) {
+        let Self { handle, metadata, deadline, caller, .. } = self;
+        let handle = Arc::new(handle);
+        let guard = HandlerGuard(Arc::clone(&handle));
+        let stream = Streaming::new(handle);
+        (guard, Request::received(stream, metadata, deadline, Caller::Async(caller)))
     }
 }
 
@@ -235,7 +157,7 @@ fn reply<R: Message>(handle: &CallHandle, result: Result<Response<R>, Status>) {
         if !metadata.is_empty() {
             handle.respond(metadata).map_err(send_status)?;
         }
-        let message = Bytes::from(message.encode_to_vec());
+        let message = handle.encode(&message);
         if trailers.is_empty() {
             return handle.send_last(message).map_err(send_status);
         }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bowline_protocol::Metadata;
-use bytes::Bytes;
 use futures_core::Stream;
 use prost::Message;
 
 use crate::connection::{CallHandle, Received};
+use crate::messages::Single;
 use crate::request::Response;
-use crate::{Status, send_status};
+use crate::status::send_status;
+use crate::{Status, messages};
 
 /// Messages that arrive on a call, in their order.
 ///
@@ -66,18 +67,17 @@ impl<T: Message + Default> Streaming<T> {
             None => {}
         }
         let end = match ready!(self.call.poll_recv(cx)) {
-            Received::Message(message) => match T::decode(message.payload) {
-                Ok(message) => return Poll::Ready(Ok(Some(message))),
-                Err(error) => {
-                    let text = format!("a message does not decode: {error}");
-                    if self.call.is_caller() {
-                        self.call.cancel();
-                        Err(Status::internal(text))
-                    } else {
-                        Err(Status::invalid_argument(text))
+            Received::Message(message) => {
+                match messages::decode_next(message.payload, self.call.is_caller()) {
+                    Ok(message) => return Poll::Ready(Ok(Some(message))),
+                    Err(status) => {
+                        if self.call.is_caller() {
+                            self.call.cancel();
+                        }
+                        Err(status)
                     }
                 }
-            },
+            }
             Received::Finished => Ok(Metadata::new()),
             Received::Ended(status) if status.is_ok() => Ok(status.metadata().clone()),
             Received::Ended(status) => Err(status),
@@ -164,7 +164,7 @@ impl<T: Message> Sender<T> {
     /// The call has ended (how, the receiving half tells), or the message is over the peer's
     /// `message_max`; then nothing was sent and the call goes on.
     pub async fn send(&mut self, message: T) -> Result<(), Status> {
-        let mut bytes = Some(Bytes::from(message.encode_to_vec()));
+        let mut bytes = Some(self.call.encode(&message));
         poll_fn(|cx| self.call.poll_send(&mut bytes, cx)).await.map_err(send_status)
     }
 
@@ -206,13 +206,13 @@ impl<T> fmt::Debug for Sender<T> {
 #[must_use = "a call whose reply is dropped is cancelled"]
 pub struct Reply<T> {
     call: Arc<CallHandle>,
-    message: Option<(Bytes, Metadata)>,
+    single: Single,
     kind: PhantomData<fn() -> T>,
 }
 
 impl<T: Message + Default> Reply<T> {
     pub(crate) const fn new(call: Arc<CallHandle>) -> Self {
-        Self { call, message: None, kind: PhantomData }
+        Self { call, single: Single::new(), kind: PhantomData }
     }
 }
 
@@ -221,26 +221,7 @@ impl<T: Message + Default> Future for Reply<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let Some(status) = ready!(this.call.poll_reply(&mut this.message, cx)) else {
-            this.call.cancel();
-            let text = "the server sent more than one message for a call that gives one";
-            return Poll::Ready(Err(Status::internal(text)));
-        };
-        Poll::Ready(this.conclude(status))
-    }
-}
-
-impl<T: Message + Default> Reply<T> {
-    fn conclude(&mut self, status: Status) -> Result<Response<T>, Status> {
-        if !status.is_ok() {
-            return Err(status);
-        }
-        let Some((message, head)) = self.message.take() else {
-            return Err(Status::internal("the server ended the call well, but sent no message"));
-        };
-        let message = T::decode(message)
-            .map_err(|error| Status::internal(format!("the reply does not decode: {error}")))?;
-        Ok(Response::from_parts(message, head, status.metadata().clone()))
+        this.call.poll_reply(&mut this.single, cx)
     }
 }
 

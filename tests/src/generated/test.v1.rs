@@ -224,3 +224,163 @@ pub mod test_server {
         }
     }
 }
+/// The blocking client of `test.v1.Test`.
+#[allow(
+    warnings,
+    missing_docs,
+    unreachable_pub,
+    unnameable_types,
+    unused,
+    unused_qualifications,
+    deprecated,
+    rustdoc::all,
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery,
+    clippy::restriction,
+    reason = "generated"
+)]
+pub mod test_blocking_client {
+    /// One method of each kind.
+    #[derive(Debug, Clone)]
+    pub struct TestClient {
+        channel: ::bowline::blocking::Channel,
+    }
+    impl TestClient {
+        /// A client that calls over `channel`.
+        pub fn new(channel: ::bowline::blocking::Channel) -> Self {
+            Self { channel }
+        }
+        /// One message each way.
+        pub fn unary(
+            &self,
+            request: impl ::bowline::IntoRequest<super::Note>,
+        ) -> ::std::result::Result<::bowline::Response<super::Note>, ::bowline::Status> {
+            let request = ::bowline::IntoRequest::into_request(request);
+            self.channel.unary(&super::test_methods::UNARY, request)
+        }
+        /// One message to the server, any number back.
+        pub fn download(
+            &self,
+            request: impl ::bowline::IntoRequest<super::Note>,
+        ) -> ::std::result::Result<::bowline::blocking::Streaming<super::Note>, ::bowline::Status>
+        {
+            let request = ::bowline::IntoRequest::into_request(request);
+            self.channel.server_streaming(&super::test_methods::DOWNLOAD, request)
+        }
+        /// Any number of messages to the server, one back.
+        pub fn upload(
+            &self,
+            request: impl ::bowline::IntoRequest<()>,
+        ) -> ::std::result::Result<
+            (::bowline::blocking::Sender<super::Note>, ::bowline::blocking::Reply<super::Note>),
+            ::bowline::Status,
+        > {
+            let request = ::bowline::IntoRequest::into_request(request);
+            self.channel.client_streaming(&super::test_methods::UPLOAD, request)
+        }
+        /// Any number of messages each way.
+        pub fn chat(
+            &self,
+            request: impl ::bowline::IntoRequest<()>,
+        ) -> ::std::result::Result<
+            (::bowline::blocking::Sender<super::Note>, ::bowline::blocking::Streaming<super::Note>),
+            ::bowline::Status,
+        > {
+            let request = ::bowline::IntoRequest::into_request(request);
+            self.channel.bidi_streaming(&super::test_methods::CHAT, request)
+        }
+    }
+}
+/// The blocking server side of `test.v1.Test`.
+#[allow(
+    warnings,
+    missing_docs,
+    unreachable_pub,
+    unnameable_types,
+    unused,
+    unused_qualifications,
+    deprecated,
+    rustdoc::all,
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery,
+    clippy::restriction,
+    reason = "generated"
+)]
+pub mod test_blocking_server {
+    /// One method of each kind.
+    ///
+    /// Implement the methods as plain functions.
+    pub trait Test: ::std::marker::Send + ::std::marker::Sync + 'static {
+        /// One message each way.
+        fn unary(
+            &self,
+            request: ::bowline::Request<super::Note>,
+        ) -> ::std::result::Result<::bowline::Response<super::Note>, ::bowline::Status>;
+        /// One message to the server, any number back.
+        fn download(
+            &self,
+            request: ::bowline::Request<super::Note>,
+            replies: ::bowline::blocking::Sender<super::Note>,
+        ) -> ::std::result::Result<(), ::bowline::Status>;
+        /// Any number of messages to the server, one back.
+        fn upload(
+            &self,
+            request: ::bowline::Request<::bowline::blocking::Streaming<super::Note>>,
+        ) -> ::std::result::Result<::bowline::Response<super::Note>, ::bowline::Status>;
+        /// Any number of messages each way.
+        fn chat(
+            &self,
+            request: ::bowline::Request<::bowline::blocking::Streaming<super::Note>>,
+            replies: ::bowline::blocking::Sender<super::Note>,
+        ) -> ::std::result::Result<(), ::bowline::Status>;
+    }
+    /// Serves an implementation of [`Test`].
+    #[derive(Debug)]
+    pub struct TestServer<T> {
+        inner: ::std::sync::Arc<T>,
+    }
+    impl<T> TestServer<T> {
+        /// Serves `inner`.
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(::std::sync::Arc::new(inner))
+        }
+        /// Serves `inner`, which others may hold, too.
+        pub fn from_arc(inner: ::std::sync::Arc<T>) -> Self {
+            Self { inner }
+        }
+    }
+    impl<T> ::std::clone::Clone for TestServer<T> {
+        fn clone(&self) -> Self {
+            Self::from_arc(::std::sync::Arc::clone(&self.inner))
+        }
+    }
+    impl<T: Test> ::bowline::blocking::Service for TestServer<T> {
+        fn methods(&self) -> &'static [::bowline::Method] {
+            &[
+                super::test_methods::UNARY,
+                super::test_methods::DOWNLOAD,
+                super::test_methods::UPLOAD,
+                super::test_methods::CHAT,
+            ]
+        }
+        fn call(
+            &self,
+            index: usize,
+            call: ::bowline::blocking::ServerCall,
+        ) -> ::bowline::blocking::Answer {
+            match index {
+                0 => call.unary(|request| <T as Test>::unary(&self.inner, request)),
+                1 => call.server_streaming(|request, replies| {
+                    <T as Test>::download(&self.inner, request, replies)
+                }),
+                2 => call.client_streaming(|request| <T as Test>::upload(&self.inner, request)),
+                3 => call.bidi_streaming(|request, replies| {
+                    <T as Test>::chat(&self.inner, request, replies)
+                }),
+                _ => call.unimplemented(),
+            }
+        }
+    }
+}

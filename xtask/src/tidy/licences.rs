@@ -43,13 +43,23 @@ pub(super) fn check(workspace: &Workspace, report: &mut Report) -> Result<()> {
 }
 
 /// Whether an SPDX expression can be met with accepted licences; `None` if it is not one. `/` is
-/// how old manifests wrote OR. An exception (`WITH`) only permits more, so the licence decides.
+/// how old manifests wrote OR, and SPDX 3 takes operators in lower case, too. An exception (`WITH`)
+/// only permits more, so the licence decides.
 fn is_accepted(expression: &str) -> Option<bool> {
     let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
-    let words: Vec<&str> = spaced.split_whitespace().collect();
+    let words: Vec<&str> = spaced.split_whitespace().map(in_upper_case).collect();
     let mut parser = Parser { words: &words };
     let accepted = parser.any_of()?;
     parser.words.is_empty().then_some(accepted)
+}
+
+fn in_upper_case(word: &str) -> &str {
+    match word {
+        "or" => "OR",
+        "and" => "AND",
+        "with" => "WITH",
+        other => other,
+    }
 }
 
 struct Parser<'a> {

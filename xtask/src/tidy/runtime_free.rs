@@ -6,7 +6,8 @@ use super::{Report, Workspace};
 use crate::process;
 
 /// A package and the features that it is built with, the default ones off.
-const BUILDS: &[(&str, &str)] = &[("bowline-unix", ""), ("bowline-tcp", "")];
+const BUILDS: &[(&str, &str)] =
+    &[("bowline-unix", ""), ("bowline-tcp", ""), ("bowline", "blocking,unix,tcp")];
 
 pub(super) fn check(workspace: &Workspace, report: &mut Report) -> Result<()> {
     for (package, features) in BUILDS {

@@ -14,10 +14,10 @@ pub(super) struct Service {
     pub(super) docs: TokenStream,
     pub(super) trait_name: Ident,
     pub(super) client: Ident,
-    pub(super) client_module: Ident,
     pub(super) server: Ident,
-    pub(super) server_module: Ident,
     pub(super) methods_module: Ident,
+    /// What the names of its modules begin with.
+    snake: String,
     /// In the order of the `.proto` file.
     pub(super) methods: Vec<Method>,
 }
@@ -34,6 +34,15 @@ pub(super) struct Method {
     /// Types as seen from a module beside the messages.
     pub(super) request: Type,
     pub(super) reply: Type,
+}
+
+/// How its code waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Face {
+    /// As futures.
+    Async,
+    /// In its thread.
+    Blocking,
 }
 
 #[derive(Clone, Copy)]
@@ -70,12 +79,35 @@ impl Service {
             path,
             trait_name: format_ident!("{}", service.name),
             client: format_ident!("{camel}Client"),
-            client_module: format_ident!("{snake}_client"),
             server: format_ident!("{camel}Server"),
-            server_module: format_ident!("{snake}_server"),
             methods_module: format_ident!("{snake}_methods"),
+            snake: snake.to_owned(),
             methods,
         })
+    }
+
+    pub(super) fn client_module(&self, face: Face) -> Ident {
+        match face {
+            Face::Async => format_ident!("{}_client", self.snake),
+            Face::Blocking => format_ident!("{}_blocking_client", self.snake),
+        }
+    }
+
+    pub(super) fn server_module(&self, face: Face) -> Ident {
+        match face {
+            Face::Async => format_ident!("{}_server", self.snake),
+            Face::Blocking => format_ident!("{}_blocking_server", self.snake),
+        }
+    }
+}
+
+impl Face {
+    /// Where the types of this face are.
+    pub(super) fn path(self) -> TokenStream {
+        match self {
+            Self::Async => quote!(::bowline),
+            Self::Blocking => quote!(::bowline::blocking),
+        }
     }
 }
 
@@ -121,7 +153,7 @@ impl Kind {
         )
     }
 
-    /// The functions of `bowline::Channel` and `bowline::ServerCall`.
+    /// The functions of `Channel` and `ServerCall`.
     pub(super) fn function(self) -> Ident {
         format_ident!(
             "{}",

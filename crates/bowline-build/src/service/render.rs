@@ -5,7 +5,7 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
-use crate::service::model::{Kind, Method, Service};
+use crate::service::model::{Face, Kind, Method, Service};
 
 /// The module of the methods, which client and server share.
 pub(super) fn methods(service: &Service) -> TokenStream {
@@ -30,22 +30,27 @@ pub(super) fn methods(service: &Service) -> TokenStream {
 }
 
 /// The module of the client.
-pub(super) fn client(service: &Service) -> TokenStream {
-    let Service { docs, client, client_module, .. } = service;
-    let module_docs = format!(" The client of `{}`.", service.path);
-    let functions = service.methods.iter().map(|method| client_function(service, method));
+pub(super) fn client(service: &Service, face: Face) -> TokenStream {
+    let Service { docs, client, .. } = service;
+    let client_module = service.client_module(face);
+    let module_docs = match face {
+        Face::Async => format!(" The client of `{}`.", service.path),
+        Face::Blocking => format!(" The blocking client of `{}`.", service.path),
+    };
+    let bowline = face.path();
+    let functions = service.methods.iter().map(|method| client_function(service, method, face));
     quote! {
         #[doc = #module_docs]
         pub mod #client_module {
             #docs
             #[derive(Debug, Clone)]
             pub struct #client {
-                channel: ::bowline::Channel,
+                channel: #bowline::Channel,
             }
 
             impl #client {
                 /// A client that calls over `channel`.
-                pub fn new(channel: ::bowline::Channel) -> Self {
+                pub fn new(channel: #bowline::Channel) -> Self {
                     Self { channel }
                 }
 
@@ -55,45 +60,60 @@ pub(super) fn client(service: &Service) -> TokenStream {
     }
 }
 
-fn client_function(service: &Service, method: &Method) -> TokenStream {
+fn client_function(service: &Service, method: &Method, face: Face) -> TokenStream {
     let Method { docs, function, constant, request, reply, .. } = method;
     let methods = &service.methods_module;
     let open = method.kind.function();
+    let bowline = face.path();
+    let (asynchronous, wait) = match face {
+        Face::Async => (Some(quote!(async)), Some(quote!(.await))),
+        Face::Blocking => (None, None),
+    };
     let (opening, result) = match method.kind {
         Kind::Unary => (quote!(#request), quote!(::bowline::Response<#reply>)),
-        Kind::ServerStreaming => (quote!(#request), quote!(::bowline::Streaming<#reply>)),
+        Kind::ServerStreaming => (quote!(#request), quote!(#bowline::Streaming<#reply>)),
         Kind::ClientStreaming => {
-            (quote!(()), quote!((::bowline::Sender<#request>, ::bowline::Reply<#reply>)))
+            (quote!(()), quote!((#bowline::Sender<#request>, #bowline::Reply<#reply>)))
         }
         Kind::BidiStreaming => {
-            (quote!(()), quote!((::bowline::Sender<#request>, ::bowline::Streaming<#reply>)))
+            (quote!(()), quote!((#bowline::Sender<#request>, #bowline::Streaming<#reply>)))
         }
     };
     quote! {
         #docs
-        pub async fn #function(
+        pub #asynchronous fn #function(
             &self,
             request: impl ::bowline::IntoRequest<#opening>,
         ) -> ::std::result::Result<#result, ::bowline::Status> {
             let request = ::bowline::IntoRequest::into_request(request);
-            self.channel.#open(&super::#methods::#constant, request).await
+            self.channel.#open(&super::#methods::#constant, request)#wait
         }
     }
 }
 
 /// The module of the trait and the server.
-pub(super) fn server(service: &Service) -> TokenStream {
-    let Service { path, docs, trait_name, server, server_module, .. } = service;
-    let module_docs = format!(" The server side of `{path}`.");
+pub(super) fn server(service: &Service, face: Face) -> TokenStream {
+    let Service { path, docs, trait_name, server, .. } = service;
+    let server_module = service.server_module(face);
+    let (module_docs, how) = match face {
+        Face::Async => (
+            format!(" The server side of `{path}`."),
+            " Implement the methods as plain `async fn`s.",
+        ),
+        Face::Blocking => (
+            format!(" The blocking server side of `{path}`."),
+            " Implement the methods as plain functions.",
+        ),
+    };
     let server_docs = format!(" Serves an implementation of [`{trait_name}`].");
-    let functions = service.methods.iter().map(trait_function);
-    let service_impl = service_impl(service);
+    let functions = service.methods.iter().map(|method| trait_function(method, face));
+    let service_impl = service_impl(service, face);
     quote! {
         #[doc = #module_docs]
         pub mod #server_module {
             #docs
             ///
-            /// Implement the methods as plain `async fn`s.
+            #[doc = #how]
             pub trait #trait_name: ::std::marker::Send + ::std::marker::Sync + 'static {
                 #(#functions)*
             }
@@ -127,17 +147,25 @@ pub(super) fn server(service: &Service) -> TokenStream {
     }
 }
 
-fn trait_function(method: &Method) -> TokenStream {
+fn trait_function(method: &Method, face: Face) -> TokenStream {
     let Method { docs, function, request, reply, .. } = method;
+    let bowline = face.path();
     let request = match method.kind {
         Kind::Unary | Kind::ServerStreaming => quote!(#request),
-        Kind::ClientStreaming | Kind::BidiStreaming => quote!(::bowline::Streaming<#request>),
+        Kind::ClientStreaming | Kind::BidiStreaming => quote!(#bowline::Streaming<#request>),
     };
     let (replies, result) = match method.kind {
         Kind::Unary | Kind::ClientStreaming => (None, quote!(::bowline::Response<#reply>)),
         Kind::ServerStreaming | Kind::BidiStreaming => {
-            (Some(quote!(replies: ::bowline::Sender<#reply>,)), quote!(()))
+            (Some(quote!(replies: #bowline::Sender<#reply>,)), quote!(()))
         }
+    };
+    let result = quote!(::std::result::Result<#result, ::bowline::Status>);
+    let output = match face {
+        Face::Async => {
+            quote!(impl ::std::future::Future<Output = #result> + ::std::marker::Send)
+        }
+        Face::Blocking => result,
     };
     quote! {
         #docs
@@ -145,13 +173,11 @@ fn trait_function(method: &Method) -> TokenStream {
             &self,
             request: ::bowline::Request<#request>,
             #replies
-        ) -> impl ::std::future::Future<
-            Output = ::std::result::Result<#result, ::bowline::Status>,
-        > + ::std::marker::Send;
+        ) -> #output;
     }
 }
 
-fn service_impl(service: &Service) -> TokenStream {
+fn service_impl(service: &Service, face: Face) -> TokenStream {
     let Service { trait_name, server, methods_module, .. } = service;
     let constants = service.methods.iter().map(|method| &method.constant);
     let arms = service.methods.iter().enumerate().map(|(index, method)| {
@@ -162,20 +188,34 @@ fn service_impl(service: &Service) -> TokenStream {
             Kind::Unary | Kind::ClientStreaming => None,
             Kind::ServerStreaming | Kind::BidiStreaming => Some(quote!(replies)),
         };
-        quote! {
-            #index => call.#answer(move |request, #replies| async move {
-                <T as #trait_name>::#function(&inner, request, #replies).await
-            }),
+        match face {
+            Face::Async => quote! {
+                #index => call.#answer(move |request, #replies| async move {
+                    <T as #trait_name>::#function(&inner, request, #replies).await
+                }),
+            },
+            Face::Blocking => quote! {
+                #index => call.#answer(|request, #replies| {
+                    <T as #trait_name>::#function(&self.inner, request, #replies)
+                }),
+            },
         }
     });
+    let bowline = face.path();
+    let (inner, result) = match face {
+        Face::Async => {
+            (Some(quote!(let inner = ::std::sync::Arc::clone(&self.inner);)), quote!(Handler))
+        }
+        Face::Blocking => (None, quote!(Answer)),
+    };
     quote! {
-        impl<T: #trait_name> ::bowline::Service for #server<T> {
+        impl<T: #trait_name> #bowline::Service for #server<T> {
             fn methods(&self) -> &'static [::bowline::Method] {
                 &[#(super::#methods_module::#constants),*]
             }
 
-            fn call(&self, index: usize, call: ::bowline::ServerCall) -> ::bowline::Handler {
-                let inner = ::std::sync::Arc::clone(&self.inner);
+            fn call(&self, index: usize, call: #bowline::ServerCall) -> #bowline::#result {
+                #inner
                 match index {
                     #(#arms)*
                     _ => call.unimplemented(),

@@ -11,6 +11,15 @@ fn echo() {
     insta::assert_snapshot!(file(&out, "bowline.demo.v1.rs"));
 }
 
+/// A method of each kind, without `async`.
+#[test]
+fn blocking_alone() {
+    let config = Config::new().asynchronous(false).blocking(true);
+    let out = generate(config, "../../proto", &["test/v1/test.proto"]).unwrap();
+    assert_eq!(names(&out), ["test.v1.rs"]);
+    insta::assert_snapshot!(file(&out, "test.v1.rs"));
+}
+
 #[test]
 fn keywords_and_collisions() {
     let out = generate(Config::new(), "tests/proto/names", &["keywords.proto"]).unwrap();
@@ -59,6 +68,12 @@ fn one_side_only() {
     assert_eq!(has(Config::new().build_client(false), modules), [true, false, true]);
     let neither = Config::new().build_client(false).build_server(false);
     assert_eq!(has(neither, modules), [false, false, false]);
+
+    let modules = ["client", "blocking_client", "blocking_server"];
+    assert_eq!(has(Config::new(), modules), [true, false, false]);
+    assert_eq!(has(Config::new().blocking(true), modules), [true, true, true]);
+    let client = Config::new().blocking(true).asynchronous(false).build_server(false);
+    assert_eq!(has(client, modules), [false, true, false]);
 }
 
 #[test]
@@ -86,7 +101,7 @@ fn no_path_leads_to_another_crate() {
         ("tests/proto/shapes", "a/v1/service.proto"),
         ("tests/proto", "comments.proto"),
     ] {
-        let out = generate(Config::new(), include, &[proto]).unwrap();
+        let out = generate(Config::new().blocking(true), include, &[proto]).unwrap();
         for name in names(&out) {
             let roots = roots(&file(&out, &name));
             let known = ["bowline", "core", "std"];

@@ -9,6 +9,7 @@ use super::queue::Queue;
 use crate::credit::{DESCRIPTOR_COST, MESSAGE_COST, RecvCredit, message_cost};
 use crate::error::PeerMisbehaved;
 use crate::frame::{FrameHeader, NUMBER_END};
+use crate::spare::SpareBuffers;
 
 /// Length of the announced length before the first piece of a cut message.
 pub(crate) const PREFIX_LEN: usize = 8;
@@ -56,7 +57,8 @@ pub(crate) enum Arrived {
 #[cfg_attr(feature = "hash", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Incoming {
     queue: Queue<Message>,
-    partial: Option<Partial>,
+    /// Boxed, as few calls have one and all have the room for it.
+    partial: Option<Box<Partial>>,
     pub(crate) credit: RecvCredit,
     /// The application waits, and the queue is empty.
     pub(crate) waiting: bool,
@@ -94,6 +96,7 @@ impl Incoming {
         body: Bytes,
         descriptors: Range<u64>,
         message_max: u64,
+        spares: &mut SpareBuffers,
     ) -> Result<Arrived, PeerMisbehaved> {
         if self.partial.is_none() && !header.more() {
             return self.accept_whole(header, body, descriptors, message_max);
@@ -108,7 +111,7 @@ impl Incoming {
             self.receive(header, body.len() as u64)?;
             body
         };
-        self.add_piece(header, &body, message_max)
+        self.add_piece(header, &body, message_max, spares)
     }
 
     // [MSG-001]
@@ -154,7 +157,8 @@ impl Incoming {
         self.receive(header, message_cost(body.len() as u64, header.fds))?;
         let cost = message_cost(length, header.fds);
         let bytes = BytesMut::new();
-        self.partial = Some(Partial { length, received: 0, cost, descriptors, bytes });
+        let partial = Partial { length, received: 0, cost, descriptors, bytes };
+        self.partial = Some(Box::new(partial));
         Ok(body)
     }
 
@@ -169,6 +173,7 @@ impl Incoming {
         header: &FrameHeader,
         piece: &Bytes,
         message_max: u64,
+        spares: &mut SpareBuffers,
     ) -> Result<Arrived, PeerMisbehaved> {
         let call = header.call;
         let partial = self.partial.as_mut().expect("the caller has begun a message");
@@ -201,9 +206,15 @@ impl Incoming {
         if length > message_max {
             return Ok(Arrived::TooLong { length, dropped: 0..0 });
         }
+        if partial.bytes.capacity() == 0
+            && let Some(spare) = spares.take(piece.len())
+        {
+            partial.bytes = spare;
+        }
         partial.store(piece);
-        if complete && let Some(Partial { bytes, descriptors, .. }) = self.partial.take() {
-            self.push(Message { payload: bytes.freeze(), descriptors });
+        if complete && let Some(partial) = self.partial.take() {
+            let Partial { bytes, descriptors, .. } = *partial;
+            self.push(Message { payload: spares.freeze(bytes), descriptors });
             return Ok(Arrived::Message);
         }
         Ok(Arrived::Nothing)

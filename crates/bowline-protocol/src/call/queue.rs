@@ -4,16 +4,17 @@
 use std::collections::VecDeque;
 
 /// First in, first out.
+#[expect(clippy::box_collection, reason = "every call has two, and few have anything in it")]
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Queue<T> {
     first: Option<T>,
-    /// Empty while there is no first.
-    rest: VecDeque<T>,
+    /// What is behind the first; never empty. Boxed, as few calls need it and all have room for it.
+    rest: Option<Box<VecDeque<T>>>,
 }
 
 impl<T> Queue<T> {
     pub(crate) const fn new() -> Self {
-        Self { first: None, rest: VecDeque::new() }
+        Self { first: None, rest: None }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -25,42 +26,53 @@ impl<T> Queue<T> {
     }
 
     pub(crate) fn back_mut(&mut self) -> Option<&mut T> {
-        self.rest.back_mut().or(self.first.as_mut())
+        self.rest.as_mut().and_then(|rest| rest.back_mut()).or(self.first.as_mut())
     }
 
     pub(crate) fn back(&self) -> Option<&T> {
-        self.rest.back().or(self.first.as_ref())
+        self.rest.as_ref().and_then(|rest| rest.back()).or(self.first.as_ref())
     }
 
     pub(crate) fn push_back(&mut self, item: T) {
         if self.first.is_none() {
             self.first = Some(item);
         } else {
-            self.rest.push_back(item);
+            self.rest.get_or_insert_default().push_back(item);
         }
     }
 
     pub(crate) fn pop_front(&mut self) -> Option<T> {
         let item = self.first.take()?;
-        if !self.rest.is_empty() {
-            self.first = self.rest.pop_front();
+        if let Some(rest) = &mut self.rest {
+            self.first = rest.pop_front();
+            self.drop_empty_rest();
         }
         Some(item)
     }
 
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
-        self.first.iter().chain(&self.rest)
+        self.first.iter().chain(self.rest.iter().flat_map(|rest| rest.iter()))
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut T> {
-        self.first.iter_mut().chain(&mut self.rest)
+        self.first.iter_mut().chain(self.rest.iter_mut().flat_map(|rest| rest.iter_mut()))
     }
 
     /// Drops all but the first `len` items.
     pub(crate) fn truncate(&mut self, len: usize) {
-        self.rest.truncate(len.saturating_sub(1));
+        if let Some(rest) = &mut self.rest {
+            rest.truncate(len.saturating_sub(1));
+            self.drop_empty_rest();
+        }
         if len == 0 {
             self.first = None;
+        }
+    }
+
+    /// So that equal queues look the same.
+    fn drop_empty_rest(&mut self) {
+        if self.rest.as_ref().is_some_and(|rest| rest.is_empty()) {
+            self.rest = None;
         }
     }
 }

@@ -55,7 +55,22 @@ impl<'a> CallMut<'a> {
         last: bool,
     ) -> Result<(), SendError> {
         self.check_descriptors(descriptors)?;
-        let length = payload.len() as u64;
+        self.check_send(payload.len())?;
+        let call = self.inner();
+        call.outgoing.push(payload, descriptors, last);
+        if last && matches!(call.role, Role::Responder(_)) {
+            self.handler_ended();
+        }
+        self.connection.make_ready(self.id);
+        Ok(())
+    }
+
+    /// What [`send`](Self::send) of a message of so many bytes would fail with.
+    ///
+    /// # Errors
+    /// As `send`.
+    pub fn check_send(&mut self, length: usize) -> Result<(), SendError> {
+        let length = length as u64;
         // [MSG-007]
         if let Some(limit) = self.connection.peer.message_max.filter(|limit| length > *limit) {
             return Err(SendError::TooLong { length, limit });
@@ -69,11 +84,6 @@ impl<'a> CallMut<'a> {
             call.outgoing.blocked = true;
             return Err(SendError::Full);
         }
-        call.outgoing.push(payload, descriptors, last);
-        if last && matches!(call.role, Role::Responder(_)) {
-            self.handler_ended();
-        }
-        self.connection.make_ready(self.id);
         Ok(())
     }
 

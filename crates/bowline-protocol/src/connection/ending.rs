@@ -183,11 +183,11 @@ impl Connection {
 
     pub(super) fn forget(&mut self, id: CallId) {
         self.release_large(id);
-        if let Some(call) = self.calls.remove(id)
-            && let Some(deadline) = call.deadline
-        {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        if let Some(deadline) = call.deadline.take() {
             self.deadlines.remove(&(deadline, id));
         }
+        self.calls.discard(id);
     }
 
     /// This side ends a call of the peer's: the handler is told, and then this status goes out.

@@ -10,6 +10,7 @@ mod transmit;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -153,7 +154,8 @@ enum Drain {
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "hash", derive(PartialEq, Eq, Hash))]
 pub struct Connection {
-    config: Config,
+    /// Shared, as a server's connections all have the same.
+    config: Arc<Config>,
     peer: PeerLimits,
     phase: Phase,
     drain: Drain,
@@ -177,7 +179,8 @@ impl Connection {
     ///
     /// # Errors
     /// A limit is out of its range.
-    pub fn new(config: Config, now: Instant) -> Result<Self, LimitError> {
+    pub fn new(config: impl Into<Arc<Config>>, now: Instant) -> Result<Self, LimitError> {
+        let config = config.into();
         config.limits.validate(config.side)?;
         Ok(Self {
             peer: PeerLimits::initial(config.side.peer()),
@@ -188,7 +191,8 @@ impl Connection {
             calls: CallMap::new(),
             next_call: if config.side == Side::Connecting { 1 } else { 2 },
             deadlines: BTreeSet::new(),
-            events: VecDeque::new(),
+            // Mostly it is one at a time, and many connections are idle.
+            events: VecDeque::with_capacity(2),
             receive: Receive::new(&config.limits),
             transmit: Transmit::new(config.side),
             handshake_deadline: now.checked_add(config.limits.handshake_timeout),
@@ -302,6 +306,16 @@ impl Connection {
         }
     }
 
+    /// Gives memory back that an idle connection does not need. A driver calls it when nothing has
+    /// come for a while.
+    pub fn shrink(&mut self) {
+        self.calls.shrink();
+        self.events.shrink_to_fit();
+        self.transmit.shrink();
+        self.receive.fresh.shrink_to_fit();
+        self.receive.spares.clear();
+    }
+
     /// The next event, in the order in which things happened.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -344,13 +358,13 @@ impl Connection {
 
     /// The side of the connection that this is.
     #[must_use]
-    pub const fn side(&self) -> Side {
+    pub fn side(&self) -> Side {
         self.config.side
     }
 
     /// What this side accepts and holds.
     #[must_use]
-    pub const fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &Limits {
         &self.config.limits
     }
 
@@ -363,7 +377,7 @@ impl Connection {
     /// The feature bits in use: those that both sides offer.
     // [HEL-006]
     #[must_use]
-    pub const fn features(&self) -> u32 {
+    pub fn features(&self) -> u32 {
         self.config.features_offered & self.peer.features_offered
     }
 

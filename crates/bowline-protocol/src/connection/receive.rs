@@ -20,6 +20,7 @@ use crate::large::LargeBudget;
 use crate::limits::{Limits, PeerLimits};
 use crate::metadata::Metadata;
 use crate::methods::PeerMethods;
+use crate::spare::SpareBuffers;
 use crate::status::Status;
 use crate::wire::{self, Feature};
 
@@ -42,7 +43,8 @@ pub(super) struct Receive {
     /// Bytes that are missing to the next whole frame.
     missing: usize,
     /// Calls with messages that are slices of the read buffer.
-    fresh: Vec<CallId>,
+    pub(super) fresh: Vec<CallId>,
+    pub(super) spares: SpareBuffers,
     /// Largest read buffer seen.
     buffer_len: usize,
     /// Descriptors received, and taken by frames.
@@ -62,6 +64,7 @@ impl Receive {
             skipping: 0,
             missing: 0,
             fresh: Vec::new(),
+            spares: SpareBuffers::new(),
             buffer_len: 0,
             descriptors_received: 0,
             descriptors_taken: 0,
@@ -494,7 +497,8 @@ impl Connection {
         let message_max = self.config.limits.message_max;
         let call = self.calls.get_mut(id).expect("the place of the frame is a live call");
         let discarded = if call.incoming.is_discarding() { descriptors.clone() } else { 0..0 };
-        let arrived = call.incoming.accept(header, body, descriptors, message_max)?;
+        let spares = &mut self.receive.spares;
+        let arrived = call.incoming.accept(header, body, descriptors, message_max, spares)?;
         let first_fresh = call.incoming.is_first_fresh();
         self.close_descriptors(discarded);
         self.accepted(id, Metadata::new());

@@ -88,6 +88,12 @@ impl Transmit {
         }
     }
 
+    pub(super) fn shrink(&mut self) {
+        for queue in [&mut self.cancels, &mut self.credits, &mut self.waiting, &mut self.ready] {
+            queue.shrink_to_fit();
+        }
+    }
+
     /// A call no longer waits for its REQUEST to move.
     pub(super) fn stop_waiting(&mut self, id: CallId) {
         if let Ok(place) = self.waiting.binary_search(&id) {

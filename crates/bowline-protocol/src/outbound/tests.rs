@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::{Outbound, REFERENCE_MIN, RETAIN_MAX};
+use super::{Outbound, QUIET_DRAINS, REFERENCE_MIN, RETAIN_BUSY, RETAIN_MAX};
 use crate::frame::{FrameHeader, FrameType};
 
 fn push(out: &mut Outbound, length: usize, fds: u8, fill: u8) -> Vec<u8> {
@@ -59,7 +59,7 @@ proptest! {
         }
         prop_assert!(written == expected);
         prop_assert_eq!(taken, announced);
-        prop_assert!(out.capacity() <= RETAIN_MAX);
+        prop_assert!(out.capacity() <= RETAIN_BUSY);
     }
 }
 
@@ -72,7 +72,13 @@ fn memory_is_given_back() {
     assert!(out.capacity() >= 11_600_000);
     let all = out.len();
     out.advance(all);
-    assert!(out.is_empty() && out.capacity() <= RETAIN_MAX);
+    assert!(out.is_empty() && out.capacity() <= RETAIN_BUSY);
+    for _ in 0..QUIET_DRAINS {
+        assert!(out.capacity() > RETAIN_MAX, "what is needed soon is kept");
+        push(&mut out, 100, 0, 1);
+        out.advance(116);
+    }
+    assert!(out.capacity() <= RETAIN_MAX);
     // One that is never empty does not grow either.
     push(&mut out, 100, 0, 1);
     for _ in 0..100_000 {
@@ -80,6 +86,11 @@ fn memory_is_given_back() {
         out.advance(116);
     }
     assert!(out.capacity() <= 4 * RETAIN_MAX, "{}", out.capacity());
+    out.shrink();
+    assert!(out.capacity() > 0, "what is not written is kept");
+    out.advance(116);
+    out.shrink();
+    assert_eq!(out.capacity(), 0);
 }
 
 #[test] // [OUT-002]

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bowline_protocol::{CallId, Message, Metadata, Recv, SendError, Status};
 use bytes::Bytes;
 
 use super::{Entry, Shared, State};
+use crate::messages::Single;
+use crate::request::Response;
 
 /// What a call has brought.
 #[derive(Debug)]
@@ -38,6 +40,11 @@ impl CallHandle {
     /// The end of the side that answers.
     pub(super) const fn responder(shared: Arc<Shared>, id: CallId) -> Self {
         Self { shared, id, caller: false, over: AtomicBool::new(false) }
+    }
+
+    /// A message as the protocol carries it.
+    pub(crate) fn encode(&self, message: &impl prost::Message) -> Bytes {
+        self.shared.encode(message)
     }
 
     pub(crate) const fn is_caller(&self) -> bool {
@@ -82,30 +89,41 @@ impl CallHandle {
         result
     }
 
-    /// For a caller: waits until the call has ended, and takes its only message on the way, with the
-    /// initial metadata. `None` if there is a second one.
-    pub(crate) fn poll_reply(
+    /// For a caller: waits until a call that gives one message has ended, and gives the outcome.
+    pub(crate) fn poll_reply<R: prost::Message + Default>(
         &self,
-        message: &mut Option<(Bytes, Metadata)>,
+        single: &mut Single,
         cx: &Context<'_>,
-    ) -> Poll<Option<Status>> {
+    ) -> Poll<Result<Response<R>, Status>> {
+        match ready!(self.poll_end(single, cx)) {
+            Ok(status) => Poll::Ready(single.conclude(status)),
+            Err(status) => {
+                self.cancel();
+                Poll::Ready(Err(status))
+            }
+        }
+    }
+
+    /// Waits until the call has ended, and takes its only message on the way. An error if there is a
+    /// second one; then the call is to be given up.
+    fn poll_end(&self, single: &mut Single, cx: &Context<'_>) -> Poll<Result<Status, Status>> {
         let mut guard = self.shared.lock();
         let state = &mut *guard;
         let Some(mut call) = state.core.call(self.id) else {
-            return Poll::Ready(Some(Status::cancelled("the call has ended")));
+            return Poll::Ready(Ok(Status::cancelled("the call has ended")));
         };
         loop {
             match call.recv() {
-                Recv::Message(_) if message.is_some() => return Poll::Ready(None),
-                Recv::Message(received) => {
-                    *message = Some((received.payload, call.head().unwrap_or_default()));
+                Recv::Message(message) => {
+                    let head = call.head().unwrap_or_default();
+                    single.take(message.payload, head)?;
                 }
                 Recv::Ended(status) => {
                     self.over.store(true, Ordering::Relaxed);
                     let entry = state.entries.remove(self.id);
                     drop(guard);
                     wake(entry);
-                    return Poll::Ready(Some(status));
+                    return Poll::Ready(Ok(status));
                 }
                 _ => break,
             }
@@ -153,7 +171,7 @@ impl CallHandle {
         }
     }
 
-    /// Hands a message over, or waits until there is room for it. `message` is taken when it went.
+    /// Hands a message over, or waits until there is room for it; then `message` stays.
     pub(crate) fn poll_send(
         &self,
         message: &mut Option<Bytes>,
@@ -161,20 +179,19 @@ impl CallHandle {
     ) -> Poll<Result<(), SendError>> {
         let mut replaced = None;
         let result = self.shared.with_deferred(|state| {
-            let Some(bytes) = message.clone() else { return Poll::Ready(Ok(())) };
+            let Some(bytes) = message.take() else { return Poll::Ready(Ok(())) };
             let Some(mut call) = state.core.call(self.id) else {
                 return Poll::Ready(Err(SendError::Closed));
             };
-            match call.send(bytes, false) {
+            match call.check_send(bytes.len()) {
+                Ok(()) => Poll::Ready(call.send(bytes, false)),
                 Err(SendError::Full) => {
+                    *message = Some(bytes);
                     let entry = state.entries.get_or_default(self.id);
                     replaced = entry.send.replace(cx.waker().clone());
                     Poll::Pending
                 }
-                result => {
-                    *message = None;
-                    Poll::Ready(result)
-                }
+                Err(error) => Poll::Ready(Err(error)),
             }
         });
         drop(replaced);
@@ -253,6 +270,18 @@ impl CallHandle {
         wake(entry);
     }
 
+    /// For a responder: the handler is gone, however that came about: its promise that every call ends.
+    fn end_unfinished(&self) {
+        if self.over.load(Ordering::Relaxed) {
+            return;
+        }
+        self.end(if std::thread::panicking() {
+            Status::internal("the handler panicked")
+        } else {
+            Status::cancelled("the handler was dropped before it had ended")
+        });
+    }
+
     /// For a caller: gives the call up because it sends no more; who waits for the end is told so,
     /// unless the call has ended already.
     pub(crate) fn abandon(&self) {
@@ -298,25 +327,19 @@ impl Drop for CallHandle {
     fn drop(&mut self) {
         if self.caller {
             self.cancel();
+        } else {
+            self.end_unfinished();
         }
     }
 }
 
-/// Ends a call when its handler does, however that comes about: the responder's promise that every
-/// call ends.
+/// Ends a call when its handler does, whoever else holds the handle.
 #[derive(Debug)]
 pub(crate) struct HandlerGuard(pub(crate) Arc<CallHandle>);
 
 impl Drop for HandlerGuard {
     fn drop(&mut self) {
-        if self.0.over.load(Ordering::Relaxed) {
-            return;
-        }
-        self.0.end(if std::thread::panicking() {
-            Status::internal("the handler panicked")
-        } else {
-            Status::cancelled("the handler was dropped before it had ended")
-        });
+        self.0.end_unfinished();
     }
 }
 

@@ -16,10 +16,10 @@ use std::time::Instant;
 
 use bowline_protocol::{
     CallMap, Config, Connection, ConnectionError, ErrorCode, Metadata, Open, OpenError, Outbound,
-    PeerLimits, SendError,
+    PeerLimits, SendError, SpareBuffers,
 };
 use bowline_transport::{PeerIdentity, Socket};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
@@ -27,7 +27,7 @@ pub(crate) use self::call::{CallHandle, HandlerGuard, Received};
 pub(crate) use self::driver::Driver;
 pub(crate) use self::handlers::Handlers;
 pub use self::polling::BusyPoll;
-use crate::Status;
+use crate::{Status, messages};
 
 /// Slices of one vectored write.
 const SLICES: usize = 32;
@@ -65,6 +65,10 @@ pub(crate) struct State {
     /// The last PING answered.
     pub(crate) ponged: u64,
     closed: bool,
+    /// When the driver last looked.
+    clock: Instant,
+    /// Memory of large messages that were sent.
+    spares: SpareBuffers,
 }
 
 /// Who waits on a call.
@@ -79,12 +83,16 @@ struct Entry {
 impl Shared {
     pub(crate) fn new(
         socket: Arc<dyn Socket>,
-        mut config: Config,
+        mut config: Arc<Config>,
     ) -> Result<Arc<Self>, bowline_protocol::LimitError> {
-        config.keeps_written = socket.capabilities().keeps_written;
+        let keeps_written = socket.capabilities().keeps_written;
+        if config.keeps_written != keeps_written {
+            Arc::make_mut(&mut config).keeps_written = keeps_written;
+        }
         let peer = socket.peer().clone();
+        let now = Instant::now();
         let state = State {
-            core: Connection::new(config, Instant::now())?,
+            core: Connection::new(config, now)?,
             out: Outbound::new(),
             socket: Some(socket),
             entries: CallMap::new(),
@@ -96,6 +104,8 @@ impl Shared {
             armed: None,
             ponged: 0,
             closed: false,
+            clock: now,
+            spares: SpareBuffers::new(),
         };
         Ok(Arc::new(Self { state: Mutex::new(state), peer, changed: Notify::new() }))
     }
@@ -213,6 +223,18 @@ impl Shared {
         }
     }
 
+    /// A message as the protocol carries it.
+    pub(crate) fn encode(&self, message: &impl prost::Message) -> Bytes {
+        let length = message.encoded_len();
+        if length < SpareBuffers::LEAST {
+            return messages::encode(message);
+        }
+        let spare = self.lock().spares.take(length);
+        let mut buffer = spare.unwrap_or_else(|| BytesMut::with_capacity(length));
+        message.encode_raw(&mut buffer);
+        self.lock().spares.freeze(buffer)
+    }
+
     /// Opens a call and sends its message, if it has one already.
     pub(crate) fn open(
         self: &Arc<Self>,
@@ -222,7 +244,9 @@ impl Shared {
         // Without a message, one is about to follow: both go in one write.
         let deferred = message.is_none();
         let id = self.with_flush(deferred, |state| {
-            let id = state.core.open(open, Instant::now()).map_err(open_status)?;
+            // Only a deadline asks how late it is.
+            let now = if open.deadline.is_some() { Instant::now() } else { state.clock };
+            let id = state.core.open(open, now).map_err(open_status)?;
             // A call that takes no message has ended already, and tells so itself: it was too late.
             if let Some(message) = message
                 && let Some(mut call) = state.core.call(id)
@@ -294,6 +318,11 @@ impl Shared {
             state.end().map(|error| Err(connection_status(&error)))
         })
         .await
+    }
+
+    /// Why the connection has ended or is ending, if it was not clean.
+    pub(crate) fn error(&self) -> Option<ConnectionError> {
+        self.lock().core.error().cloned()
     }
 
     /// Waits for the end of the connection.

@@ -8,6 +8,7 @@ fn one_way_to_comply_is_enough() {
         "MIT",
         "MIT OR Apache-2.0",
         "MIT/Apache-2.0",
+        "MIT or Apache-2.0",
         "GPL-3.0 OR MIT",
         "(MIT OR Apache-2.0) AND Unicode-3.0",
         "Apache-2.0 WITH LLVM-exception OR GPL-2.0",
@@ -19,9 +20,13 @@ fn one_way_to_comply_is_enough() {
 
 #[test]
 fn what_all_must_hold_must_be_accepted() {
-    for expression in
-        ["MPL-2.0", "MIT AND GPL-3.0", "MIT AND (GPL-3.0 OR MPL-2.0)", "GPL-3.0 OR MIT AND MPL-2.0"]
-    {
+    for expression in [
+        "MPL-2.0",
+        "MIT AND GPL-3.0",
+        "MIT and GPL-3.0",
+        "MIT AND (GPL-3.0 OR MPL-2.0)",
+        "GPL-3.0 OR MIT AND MPL-2.0",
+    ] {
         assert_eq!(is_accepted(expression), Some(false), "{expression}");
     }
 }

@@ -97,7 +97,7 @@ fn the_bound_holds_for_every_kind_of_frame() {
 
 impl Connection {
     fn limits_mut(&mut self) -> &mut crate::Limits {
-        &mut self.config.limits
+        &mut std::sync::Arc::make_mut(&mut self.config).limits
     }
 }
 

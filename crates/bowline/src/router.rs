@@ -1,0 +1,64 @@
+//! Which service answers each method: the same for services that wait as futures and for those that
+//! block.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::method::{Method, MethodKind};
+
+/// Which service answers a method, and at which index of its methods.
+pub(crate) struct Route<S: ?Sized> {
+    pub(crate) service: Arc<S>,
+    pub(crate) index: usize,
+    pub(crate) kind: MethodKind,
+}
+
+impl<S: ?Sized> Clone for Route<S> {
+    fn clone(&self) -> Self {
+        Self { service: Arc::clone(&self.service), index: self.index, kind: self.kind }
+    }
+}
+
+/// All methods of a server.
+pub(crate) struct Router<S: ?Sized> {
+    routes: HashMap<&'static str, Route<S>>,
+}
+
+impl<S: ?Sized> Router<S> {
+    /// Answers all methods of this service with it.
+    pub(crate) fn add(&mut self, service: Arc<S>, methods: &'static [Method]) {
+        for (index, method) in methods.iter().enumerate() {
+            let route = Route { service: Arc::clone(&service), index, kind: method.kind() };
+            if self.routes.insert(method.path(), route).is_some() {
+                tracing::warn!(method = method.path(), "a later service replaces the earlier one");
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.routes.is_empty()
+    }
+
+    pub(crate) fn route(&self, method: &str) -> Option<Route<S>> {
+        self.routes.get(method).cloned()
+    }
+}
+
+impl<S: ?Sized> Default for Router<S> {
+    fn default() -> Self {
+        Self { routes: HashMap::new() }
+    }
+}
+
+impl<S: ?Sized> Clone for Router<S> {
+    fn clone(&self) -> Self {
+        Self { routes: self.routes.clone() }
+    }
+}
+
+impl<S: ?Sized> fmt::Debug for Router<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.routes.keys()).finish()
+    }
+}
