@@ -37,7 +37,6 @@
 //! # }
 //! ```
 
-mod cpu;
 mod load;
 mod plan;
 mod report;

@@ -27,6 +27,18 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod check;
+pub mod command;
 pub mod compare;
 pub mod demo;
+pub mod floor;
+pub mod load;
+pub mod system;
+pub mod systems;
 pub mod units;
+pub mod worker;
+
+mod cpu;
+mod statistics;
+mod suite;
+mod tally;

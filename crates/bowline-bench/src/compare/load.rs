@@ -1,64 +1,20 @@
 //! Putting a load on connections, and counting what comes back.
 
-use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use bowline::{Channel, Request};
-use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
 use super::plan::{Kind, Load};
 use super::streams;
 use crate::demo::v1::EchoRequest;
 use crate::demo::v1::echo_client::EchoClient;
+use crate::tally::Tally;
 
 /// How long a call may take before it counts as failed: a hang must end, too.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed call: a lost connection would fail millions in a second.
 const FAILURE_PAUSE: Duration = Duration::from_millis(1);
-/// Longest latency that is told from longer ones, in nanoseconds.
-const LATENCY_MAX: u64 = 60_000_000_000;
-
-/// Latencies in nanoseconds, to a thousandth.
-pub(super) fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LATENCY_MAX, 3).expect("the bounds are valid")
-}
-
-/// What came of calls, or of messages.
-pub(super) struct Tally {
-    pub(super) latencies: Histogram<u64>,
-    pub(super) calls: u64,
-    pub(super) errors: u64,
-    pub(super) first_error: Option<String>,
-}
-
-impl Tally {
-    pub(super) fn new() -> Self {
-        Self { latencies: histogram(), calls: 0, errors: 0, first_error: None }
-    }
-
-    /// A call that went well and took so long.
-    pub(super) fn record(&mut self, took: Duration) {
-        self.calls += 1;
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.latencies.saturating_record(nanos.max(1));
-    }
-
-    /// A call that failed, or whose reply was wrong.
-    pub(super) fn fail(&mut self, what: impl Display) {
-        self.errors += 1;
-        self.first_error.get_or_insert_with(|| what.to_string());
-    }
-
-    pub(super) fn add(&mut self, other: &Self) {
-        self.latencies.add(&other.latencies).expect("all histograms have the same bounds");
-        self.calls += other.calls;
-        self.errors += other.errors;
-        if self.first_error.is_none() {
-            self.first_error.clone_from(&other.first_error);
-        }
-    }
-}
 
 /// Runs a load for so long on these connections. Gives what came of it, and how long it took to the
 /// end of the last call.

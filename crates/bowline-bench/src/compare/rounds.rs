@@ -8,11 +8,13 @@ use hdrhistogram::Histogram;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
+use super::load;
 use super::plan::{Load, Plan, Transport};
 use super::report::LoadResult;
 use super::server::ServerProcess;
-use super::{cpu, load};
-use crate::demo;
+use crate::statistics::median;
+use crate::tally::{self, Tally};
+use crate::{cpu, demo};
 
 /// What a message has beside the payload, at the most.
 const ENVELOPE: u64 = 1024;
@@ -252,7 +254,7 @@ impl Row {
         Self {
             load,
             transport,
-            latencies: load::histogram(),
+            latencies: tally::histogram(),
             calls: 0,
             errors: 0,
             first_error: None,
@@ -261,13 +263,7 @@ impl Row {
         }
     }
 
-    fn add(
-        &mut self,
-        warm_up: &load::Tally,
-        tally: &load::Tally,
-        elapsed: Duration,
-        cpu: Duration,
-    ) {
+    fn add(&mut self, warm_up: &Tally, tally: &Tally, elapsed: Duration, cpu: Duration) {
         self.latencies.add(&tally.latencies).expect("all histograms have the same bounds");
         self.calls += tally.calls;
         // An error is an error, also while it warms up.
@@ -280,8 +276,8 @@ impl Row {
         self.cpu_ns_per_call.push(cpu.as_nanos() as f64 / tally.calls.max(1) as f64);
     }
 
-    fn finish(mut self) -> LoadResult {
-        let calls_per_second = median(&mut self.calls_per_second);
+    fn finish(self) -> LoadResult {
+        let calls_per_second = median(&self.calls_per_second);
         let percentile = |quantile| self.latencies.value_at_quantile(quantile);
         LoadResult {
             transport: self.transport,
@@ -298,30 +294,8 @@ impl Row {
             p50_ns: percentile(0.5),
             p99_ns: percentile(0.99),
             p999_ns: percentile(0.999),
-            cpu_ns_per_call: median(&mut self.cpu_ns_per_call),
+            cpu_ns_per_call: median(&self.cpu_ns_per_call),
             first_error: self.first_error,
         }
-    }
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values {
-        [] => 0.0,
-        _ if values.len() % 2 == 1 => values[middle],
-        _ => f64::midpoint(values[middle - 1], values[middle]),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn medians() {
-        assert!(median(&mut []).abs() < f64::EPSILON);
-        assert!((median(&mut [3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
-        assert!((median(&mut [4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
     }
 }

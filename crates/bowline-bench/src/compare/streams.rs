@@ -5,10 +5,11 @@ use std::time::Instant;
 use bowline::{Sender, Status, Streaming};
 use tokio::sync::mpsc;
 
-use super::load::{Content, Tally};
+use super::load::Content;
 use crate::demo::v1::echo_client::EchoClient;
 use crate::demo::v1::{Chunk, DownloadRequest, UploadReply};
 use crate::demo::{self, DownloadContent};
+use crate::tally::Tally;
 
 /// Bytes that a stream carries, about, and the bounds of the number of its messages.
 const STREAM_BYTES: u64 = 16 * 1024 * 1024;
