@@ -90,8 +90,10 @@ fn build_peers(root: &Path) -> Result<PathBuf> {
     let install = root.join(PEERS).join("install");
     step(&mut process::command(root, install, []))?;
     let target = project::metadata(root)?.target_directory.join("peers");
-    let mut build =
-        process::cargo(root, ["build", "--profile", "measured", "--manifest-path", &manifest]);
+    let mut build = process::cargo(
+        root,
+        ["build", "--locked", "--profile", "measured", "--manifest-path", &manifest],
+    );
     step(build.arg("--target-dir").arg(&target))?;
     Ok(target.join("measured/bowline-bench-peers").into())
 }

@@ -1,6 +1,7 @@
 //! connectrpc.
 //!
-//! - The Connect protocol, its default. With gRPC's, calls of 64 B take the same processor time.
+//! - The Connect protocol, its default. With gRPC's, calls of 64 B took the same processor
+//!   time, calls of 64 KiB less, and calls of 1 MiB more.
 //! - A hyper connection for each accepted socket: its own server listens on TCP only, and
 //!   [its guide](https://github.com/connectrpc/connect-rust/blob/main/docs/guide.md) has this for
 //!   what that server cannot do. HTTP/2 only, so that nothing looks for its version.

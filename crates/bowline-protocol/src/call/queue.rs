@@ -2,13 +2,15 @@
 //! memory for more.
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 
 /// First in, first out.
 #[expect(clippy::box_collection, reason = "every call has two, and few have anything in it")]
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone)]
 pub(crate) struct Queue<T> {
     first: Option<T>,
-    /// What is behind the first; never empty. Boxed, as few calls need it and all have room for it.
+    /// What is behind the first, once there was more than one; empty while there is no first. Boxed,
+    /// as few calls need it and all have room for it.
     rest: Option<Box<VecDeque<T>>>,
 }
 
@@ -45,7 +47,6 @@ impl<T> Queue<T> {
         let item = self.first.take()?;
         if let Some(rest) = &mut self.rest {
             self.first = rest.pop_front();
-            self.drop_empty_rest();
         }
         Some(item)
     }
@@ -62,18 +63,26 @@ impl<T> Queue<T> {
     pub(crate) fn truncate(&mut self, len: usize) {
         if let Some(rest) = &mut self.rest {
             rest.truncate(len.saturating_sub(1));
-            self.drop_empty_rest();
         }
         if len == 0 {
             self.first = None;
         }
     }
+}
 
-    /// So that equal queues look the same.
-    fn drop_empty_rest(&mut self) {
-        if self.rest.as_ref().is_some_and(|rest| rest.is_empty()) {
-            self.rest = None;
-        }
+/// Queues with the same items are equal, whatever they held before.
+impl<T: PartialEq> PartialEq for Queue<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl<T: Eq> Eq for Queue<T> {}
+
+impl<T: Hash> Hash for Queue<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.iter().for_each(|item| item.hash(state));
+        state.write_usize(self.iter().count());
     }
 }
 

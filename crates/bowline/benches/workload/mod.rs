@@ -5,7 +5,7 @@
 //! measured: it is in its stride.
 
 use bowline::{
-    Channel, Handler, Method, MethodKind, Request, Response, Server, ServerCall, Service,
+    BusyPoll, Channel, Handler, Method, MethodKind, Request, Response, Server, ServerCall, Service,
 };
 use bytes::Bytes;
 use tokio::runtime::{Builder, Runtime};
@@ -70,14 +70,17 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// After the handshake, and after each workload with this payload.
+    /// After the handshake, and after each workload with this payload. Without polling: how long that
+    /// goes on depends on the clock, and so would the count.
     pub(crate) fn warm(carrier: Carrier, payload: &Bytes) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let address = carrier.address();
         let channel = runtime.block_on(async {
-            let server = Server::builder().add_service(Echo).listen(&address).await;
-            tokio::spawn(server.expect("the address is free").serve());
-            Channel::connect(&address).await.expect("the server listens")
+            let server = Server::builder().add_service(Echo).busy_poll(BusyPoll::Off);
+            let server = server.listen(&address).await.expect("the address is free");
+            tokio::spawn(server.serve());
+            let client = Channel::builder(&address).expect("is one").busy_poll(BusyPoll::Off);
+            client.connect().await.expect("the server listens")
         });
         let pair = Self { runtime, channel };
         unary(&pair, payload);
