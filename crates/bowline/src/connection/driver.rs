@@ -57,6 +57,8 @@ pub(crate) struct Driver {
     polling: Polling,
     /// Something has come since the socket was last waited for.
     traffic: bool,
+    /// Handlers have got tasks, which are to run before other processes.
+    spawned: bool,
 }
 
 /// What a turn of the driver came to.
@@ -93,6 +95,7 @@ impl Driver {
             changed: false,
             polling: Polling::new(busy_poll),
             traffic: false,
+            spawned: false,
         }
     }
 
@@ -113,8 +116,10 @@ impl Driver {
                 Turn::Closed => break,
                 Turn::Woken => tokio::task::yield_now().await,
                 Turn::Again => {
-                    // The peer may need this very processor.
-                    std::thread::yield_now();
+                    // The peer may need this very processor, but not before this side's handlers.
+                    if !std::mem::take(&mut self.spawned) {
+                        std::thread::yield_now();
+                    }
                     tokio::task::yield_now().await;
                 }
                 Turn::Input => {
@@ -377,7 +382,7 @@ impl Driver {
         let begun = Instant::now();
         let mut in_place = true;
         for (number, start) in starts.drain(..).enumerate() {
-            self.handlers.start(&self.shared, start, in_place);
+            self.spawned |= self.handlers.start(&self.shared, start, in_place);
             // The clock is not looked at each time: it costs as much as a small handler.
             let look = number % 8 == 7 || number.is_power_of_two() || number == 0;
             if in_place && look && begun.elapsed() > INLINE_MAX {

@@ -29,22 +29,19 @@ impl Handlers {
         Self { arrivals: Arrivals::new(router), caller }
     }
 
-    /// Starts the handler of a call, unless the call was stopped meanwhile.
-    pub(super) fn start(&self, shared: &Arc<Shared>, arrival: Arrival, in_place: bool) {
+    /// Starts the handler of a call, unless the call was stopped meanwhile; true if it got a task.
+    pub(super) fn start(&self, shared: &Arc<Shared>, arrival: Arrival, in_place: bool) -> bool {
         let Arrival { route, call, message } = arrival;
         let id = call.call;
         if is_stopped(shared, id) {
-            return;
+            return false;
         }
         let handle = CallHandle::responder(Arc::clone(shared), id);
         let caller = self.caller.clone();
         let call = ServerCall::new(handle, message, call.metadata, call.deadline, caller);
         // A service that panics before there is a handler drops the call, and so fails it alone.
-        if let Ok(handler) =
-            catch_unwind(AssertUnwindSafe(|| route.service.call(route.index, call)))
-        {
-            run(shared, id, Guarded(handler), in_place);
-        }
+        let made = catch_unwind(AssertUnwindSafe(|| route.service.call(route.index, call)));
+        made.is_ok_and(|handler| run(shared, id, Guarded(handler), in_place))
     }
 }
 
@@ -60,12 +57,12 @@ fn is_stopped(shared: &Shared, id: CallId) -> bool {
 }
 
 /// Runs a handler: once in place, where the driver says so, as most local handlers answer at once;
-/// and in a task of its own if it has to wait.
-fn run(shared: &Shared, id: CallId, mut handler: Guarded, in_place: bool) {
+/// and in a task of its own if it has to wait. True if it got one.
+fn run(shared: &Shared, id: CallId, mut handler: Guarded, in_place: bool) -> bool {
     if in_place {
         let mut cx = Context::from_waker(Waker::noop());
         if Pin::new(&mut handler).poll(&mut cx).is_ready() {
-            return;
+            return false;
         }
     }
     shared.lock().entries.get_or_default(id);
@@ -74,6 +71,7 @@ fn run(shared: &Shared, id: CallId, mut handler: Guarded, in_place: bool) {
     if let Some(entry) = shared.lock().entries.get_mut(id) {
         entry.handler = Some(task.abort_handle());
     }
+    true
 }
 
 /// A handler whose panic ends its call and nothing else.
