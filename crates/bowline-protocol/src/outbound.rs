@@ -8,11 +8,11 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
-use crate::frame::FrameHeader;
+use crate::frame::{FrameHeader, HEADER_LEN};
 
 /// Payloads from here on are referenced, shorter ones are copied: measured, a copy of a few KiB is
 /// cheaper than one more slice in the write.
-const REFERENCE_MIN: usize = 4 * 1024;
+pub(crate) const REFERENCE_MIN: usize = 4 * 1024;
 /// Memory that is kept whenever the output has become empty.
 const RETAIN_MAX: usize = 64 * 1024;
 /// Memory that is kept for a while, as memory that comes and goes costs more than the bytes in it.
@@ -213,6 +213,31 @@ impl Outbound {
         }
     }
 
+    /// Appends a frame whose body is a message of the application's, of this length; false if it is
+    /// too long to be copied, or not of this length.
+    pub(crate) fn push_payload(
+        &mut self,
+        mut header: FrameHeader,
+        payload: &impl prost::Message,
+        length: usize,
+    ) -> bool {
+        if length >= REFERENCE_MIN {
+            return false;
+        }
+        header.length = u32::try_from(length).expect("shorter than REFERENCE_MIN");
+        // Encoding runs the application's code: what it panics amid must not be sent.
+        let frame = Unfinished { begin: self.small.len(), bytes: &mut self.small };
+        frame.bytes.extend_from_slice(&header.encode());
+        payload.encode_raw(frame.bytes);
+        let whole = HEADER_LEN + length;
+        if frame.bytes.len() - frame.begin != whole {
+            return false;
+        }
+        std::mem::forget(frame);
+        self.len += whole;
+        true
+    }
+
     /// Appends a frame whose body is a protobuf message.
     pub(crate) fn push_message(&mut self, mut header: FrameHeader, body: &impl prost::Message) {
         let length = body.encoded_len();
@@ -222,6 +247,18 @@ impl Outbound {
         body.encode(&mut self.small).expect("a vector has room for any message");
         debug_assert_eq!(self.small.len() - before, length);
         self.len += length;
+    }
+}
+
+/// A frame that is taken back unless it is forgotten.
+struct Unfinished<'a> {
+    bytes: &'a mut Vec<u8>,
+    begin: usize,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.bytes.truncate(self.begin);
     }
 }
 

@@ -54,7 +54,6 @@ pub(crate) struct Link {
 impl Link {
     fn open(&self, open: Open, message: Option<&impl Message>) -> Result<CallHandle, Status> {
         self.check_open()?;
-        let message = message.map(|message| self.shared.encode(message));
         self.shared.open(open, message)
     }
 

@@ -157,11 +157,10 @@ fn reply<R: Message>(handle: &CallHandle, result: Result<Response<R>, Status>) {
         if !metadata.is_empty() {
             handle.respond(metadata).map_err(send_status)?;
         }
-        let message = handle.encode(&message);
         if trailers.is_empty() {
-            return handle.send_last(message).map_err(send_status);
+            return handle.send_last(&message).map_err(send_status);
         }
-        handle.send(message).map_err(send_status)?;
+        handle.send(&message).map_err(send_status)?;
         handle.end(Status::ok().with_metadata(trailers));
         Ok(())
     });

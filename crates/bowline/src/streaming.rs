@@ -164,8 +164,8 @@ impl<T: Message> Sender<T> {
     /// The call has ended (how, the receiving half tells), or the message is over the peer's
     /// `message_max`; then nothing was sent and the call goes on.
     pub async fn send(&mut self, message: T) -> Result<(), Status> {
-        let mut bytes = Some(self.call.encode(&message));
-        poll_fn(|cx| self.call.poll_send(&mut bytes, cx)).await.map_err(send_status)
+        let mut payload = self.call.payload(&message);
+        poll_fn(|cx| self.call.poll_send(&mut payload, cx)).await.map_err(send_status)
     }
 
     /// At a server: accepts the call with this initial metadata, before any message.

@@ -151,6 +151,24 @@ impl Outgoing {
         assert_eq!(ends, usize::from(last_ends), "{place}: END inside the queue");
     }
 
+    /// What a message of this length costs, if it can be sent now, whole, and before any other.
+    pub(crate) fn cost_at_once(&self, length: usize, peer: &PeerLimits) -> Option<u64> {
+        let free = self.queue.is_empty() && self.head.is_none() && self.tail == Tail::Open;
+        let cost = message_cost(length as u64, 0);
+        let fits = length <= (peer.frame_max as usize).min(PIECE_MAX)
+            && peer.message_max.is_none_or(|limit| length as u64 <= limit)
+            && cost <= self.credit.available();
+        (free && fits).then_some(cost)
+    }
+
+    /// A message of this cost was sent at once.
+    pub(crate) fn sent_at_once(&mut self, cost: u64, last: bool) {
+        self.credit.consume(cost);
+        if last {
+            self.tail = Tail::End;
+        }
+    }
+
     /// Length of the next piece of this message: the whole of it where it is allowed; `None` while
     /// it waits for credit.
     // [CRD-006]

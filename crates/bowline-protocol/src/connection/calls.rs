@@ -15,7 +15,7 @@ use crate::wire::Feature;
 /// One call of a [`Connection`], for as long as it is looked at.
 #[derive(Debug)]
 pub struct CallMut<'a> {
-    connection: &'a mut Connection,
+    pub(super) connection: &'a mut Connection,
     id: CallId,
 }
 
@@ -160,7 +160,7 @@ impl<'a> CallMut<'a> {
         self.connection.make_ready(self.id);
     }
 
-    fn handler_ended(&mut self) {
+    pub(super) fn handler_ended(&mut self) {
         let id = self.id;
         let call = self.inner();
         let Some(responder) = call.responder_mut() else { return };
@@ -280,7 +280,7 @@ impl Call {
 }
 
 /// Messages of this side are still taken.
-fn can_send(call: &Call) -> bool {
+pub(super) fn can_send(call: &Call) -> bool {
     let alive = match &call.role {
         Role::Caller(caller) => {
             caller.outcome.is_none()

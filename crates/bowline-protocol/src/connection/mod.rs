@@ -2,6 +2,7 @@
 //! the send path in `transmit.rs`, an application's view of one call in `calls.rs`, how calls and
 //! connections end in `ending.rs`.
 
+mod at_once;
 mod calls;
 mod ending;
 mod invariants;

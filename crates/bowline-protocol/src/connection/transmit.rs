@@ -144,7 +144,7 @@ impl Connection {
     }
 
     // [OUT-002]
-    fn may_send(&self, out: &Outbound) -> bool {
+    pub(super) fn may_send(&self, out: &Outbound) -> bool {
         self.may_speak() && out.len() < self.config.limits.output_max
     }
 
@@ -266,7 +266,7 @@ impl Connection {
     }
 
     // [SLT-001] [SLT-002] [SLT-003]
-    fn may_request(&self) -> bool {
+    pub(super) fn may_request(&self) -> bool {
         self.transmit.slots_used < self.peer.calls_max && self.peer_goaway.is_none()
     }
 
@@ -295,7 +295,7 @@ impl Connection {
         }
     }
 
-    fn send_request(&mut self, id: CallId, out: &mut Outbound, now: Instant) {
+    pub(super) fn send_request(&mut self, id: CallId, out: &mut Outbound, now: Instant) {
         let Some(call) = self.calls.get_mut(id) else { return };
         let deadline = call.deadline;
         let Some(caller) = call.caller_mut() else { return };
@@ -349,7 +349,7 @@ impl Connection {
 
     /// The terminal frame of a call of the peer's has moved into the output: its slot is free.
     // [SLT-001] [CAL-005]
-    fn terminal_moved(&mut self, id: CallId) {
+    pub(super) fn terminal_moved(&mut self, id: CallId) {
         if let Some(call) = self.calls.get_mut(id)
             && let Some(responder) = call.responder_mut()
             && let Some(next) = responder.life.on(HandlerEvent::TerminalMoves)
@@ -455,7 +455,7 @@ impl Call {
     }
 
     /// Follows a DATA frame that was sent; true if it was the terminal frame.
-    fn sent_data(&mut self, flags: u8) -> bool {
+    pub(super) fn sent_data(&mut self, flags: u8) -> bool {
         let last = flags & FLAG_END != 0;
         let more = flags & FLAG_MORE != 0;
         if self.caller().is_some() {

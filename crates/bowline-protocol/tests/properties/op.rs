@@ -37,6 +37,8 @@ pub(crate) enum Op {
         call: u8,
         size: Size,
         last: bool,
+        /// Straight into the output, if that is possible.
+        at_once: bool,
     },
     Recv {
         side: Side,
@@ -127,7 +129,10 @@ impl Op {
                 let deadline_ms = (arg & 7 == 0).then_some([0, 1, 5, 20][(arg >> 3 & 3) as usize]);
                 Self::Open { side, method: (arg >> 5 & 3) as u8, deadline_ms }
             }
-            7..17 => Self::Send { side, call, size: Size::decode(arg), last: arg >> 14 & 7 == 0 },
+            7..17 => {
+                let (last, at_once) = (arg >> 14 & 7 == 0, arg >> 17 & 1 == 0);
+                Self::Send { side, call, size: Size::decode(arg), last, at_once }
+            }
             17..28 => Self::Recv { side, call },
             28..30 => Self::StopWaiting { side, call },
             30 => Self::Finish { side, call },

@@ -59,7 +59,7 @@ impl Sut {
     fn announced(&mut self, calls: usize, length: u64) -> Vec<CallId> {
         let calls: Vec<CallId> = (0..calls).map(|_| self.opened()).collect();
         for call in &calls {
-            self.send(CALLER, *call, Size::Bytes(u32::try_from(length).unwrap()), false);
+            self.send(CALLER, *call, Size::Bytes(u32::try_from(length).unwrap()), false, false);
         }
         self.flow_all();
         calls
@@ -223,7 +223,7 @@ fn i_j_l_a_sender_waits_for_a_whole_message_and_a_receiver_returns_credit_in_ste
         let call = sut.opened();
         let costs = [first, second].map(|tenths| WINDOW * tenths / 10);
         for cost in costs.repeat(3) {
-            sut.send(CALLER, call, Size::Bytes(u32::try_from(cost - 16).unwrap()), false);
+            sut.send(CALLER, call, Size::Bytes(u32::try_from(cost - 16).unwrap()), false, false);
         }
         sut.flow_all();
         for _ in 0..6 {
@@ -241,7 +241,7 @@ fn n_hello_raises_the_window_of_calls_that_are_open() {
     let mut sut = pair_with(false, |config| config.limits.window = 8 * WINDOW);
     let call = sut.opened();
     for _ in 0..16 {
-        sut.send(CALLER, call, Size::Bytes(60_000), false);
+        sut.send(CALLER, call, Size::Bytes(60_000), false, false);
     }
     for _ in 0..16 {
         sut.flow_all();
@@ -254,9 +254,9 @@ fn p_a_message_fits_the_raised_window_and_not_the_initial_one() {
     let mut sut = pair_with(false, |config| config.limits.window = 4 * WINDOW);
     let calls = [sut.opened(), sut.opened()];
     // One that the caller has begun before it reads HELLO, and one that it has not.
-    sut.send(CALLER, calls[0], Size::Bytes(LARGE as u32), false);
+    sut.send(CALLER, calls[0], Size::Bytes(LARGE as u32), false, false);
     sut.poll(CALLER);
-    sut.send(CALLER, calls[1], Size::Bytes(LARGE as u32), false);
+    sut.send(CALLER, calls[1], Size::Bytes(LARGE as u32), false, false);
     sut.flow_all();
     for call in calls {
         sut.take(call);
@@ -272,7 +272,7 @@ fn half_a_message_of_a_stopped_handler_does_not_hold_the_budget() {
     let calls = [sut.opened(), sut.opened()];
     sut.flow_all();
     for call in calls {
-        sut.send(RESPONDER, call, Size::Bytes(LARGE as u32), false);
+        sut.send(RESPONDER, call, Size::Bytes(LARGE as u32), false, false);
     }
     sut.flow_all();
     // The first is granted all that it needs, and gets half of that.
@@ -293,8 +293,8 @@ fn what_is_discarded_gives_its_credit_back_at_once() {
     let call = sut.opened();
     // Over the limit, which the caller does not know yet; so the responder ends the call, but its
     // handler goes on for a while.
-    sut.send(CALLER, call, Size::Bytes(LARGE as u32), false);
-    sut.send(CALLER, call, Size::Bytes(60_000), false);
+    sut.send(CALLER, call, Size::Bytes(LARGE as u32), false, false);
+    sut.send(CALLER, call, Size::Bytes(60_000), false, false);
     sut.flow_all();
     let handler = sut.model.pair(call.number()).handler;
     assert_eq!(handler, Handler::Stopped(StopReason::Limit));

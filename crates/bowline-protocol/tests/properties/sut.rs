@@ -13,7 +13,9 @@ use bowline_protocol::{
     Metadata, Open, OpenError, Outbound, Recv, SendError, Side, Status, StopReason, TimedOut,
     WINDOW_LEAST,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use prost::encoding::{DecodeContext, WireType};
+use prost::{DecodeError, Message};
 
 use crate::model::{CallerEnd, Handler, Model};
 use crate::op::{Op, Setting, Size};
@@ -35,6 +37,34 @@ static NOISE: LazyLock<Bytes> = LazyLock::new(|| {
     };
     (0..64 * 1024).flat_map(next).collect::<Vec<u8>>().into()
 });
+
+/// A message that is its own encoding.
+#[derive(Debug, Default)]
+struct Raw(Bytes);
+
+impl Message for Raw {
+    fn encode_raw(&self, out: &mut impl BufMut) {
+        out.put_slice(&self.0);
+    }
+
+    fn merge_field(
+        &mut self,
+        _: u32,
+        _: WireType,
+        _: &mut impl Buf,
+        _: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        unreachable!("it is only sent")
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
 
 /// An application's view of one call.
 #[derive(Debug, Clone, Copy, Default)]
@@ -147,8 +177,8 @@ impl Sut {
                     self.open(index(side), 0, None);
                 }
             }
-            Op::Send { side, call, size, last } => {
-                self.pick(side, call, |sut, s, id| sut.send(s, id, size, last));
+            Op::Send { side, call, size, last, at_once } => {
+                self.pick(side, call, |sut, s, id| sut.send(s, id, size, last, at_once));
             }
             Op::Recv { side, call } => self.pick(side, call, |sut, s, id| {
                 sut.recv(s, id);
@@ -248,16 +278,27 @@ impl Sut {
         NOISE.slice(at..at + bytes)
     }
 
-    pub(crate) fn send(&mut self, s: usize, id: CallId, size: Size, last: bool) {
+    pub(crate) fn send(&mut self, s: usize, id: CallId, size: Size, last: bool, at_once: bool) {
         let message_max = self.peers[1 - s].core.limits().message_max;
         let payload = self.payload(size.bytes(message_max));
         let length = payload.len() as u64;
+        if at_once {
+            let peer = &mut self.peers[s];
+            peer.core.transmit_requests(&mut peer.out, self.now);
+            self.moved(s);
+        }
         let peer = &mut self.peers[s];
         let knows = peer.core.peer_limits().message_max.is_some();
         let mut call = peer.core.call(id).expect("a call that the application holds");
         let had_room = call.has_room();
-        let handle = peer.calls.get_mut(&id).expect("held");
-        match call.send(payload.clone(), last) {
+        let sent = at_once && call.send_at_once(&Raw(payload.clone()), last, &mut peer.out);
+        let result = if sent { Ok(()) } else { call.send(payload.clone(), last) };
+        if sent {
+            self.moved(s);
+            self.cover("message sent at once");
+        }
+        let handle = self.peers[s].calls.get_mut(&id).expect("held");
+        match result {
             Ok(()) => {
                 assert!(had_room && !handle.closed, "call {id}");
                 handle.closed |= last;
@@ -430,12 +471,20 @@ impl Sut {
         let peer = &mut self.peers[s];
         let wanted = peer.core.wants_transmit();
         peer.core.poll_transmit(&mut peer.out, self.now);
+        let full = peer.out.len() >= peer.core.limits().output_max;
+        assert!(full || !peer.core.wants_transmit(), "a driver would spin");
+        assert!(self.moved(s) == 0 || wanted, "a driver would not have asked");
+        let peer = &self.peers[s];
+        let most = peer.core.limits().output_max + FRAME_MOST;
+        assert!(peer.out.len() <= most, "{} bytes of output", peer.out.len());
+    }
+
+    /// Looks at what has moved into the output; returns how many bytes.
+    fn moved(&mut self, s: usize) -> usize {
+        let peer = &mut self.peers[s];
         let moved = peer.out.written() + peer.out.len() as u64;
         let new = moved.saturating_sub(peer.moved) as usize;
         peer.moved = moved;
-        let full = peer.out.len() >= peer.core.limits().output_max;
-        assert!(full || !peer.core.wants_transmit(), "a driver would spin");
-        assert!(wanted || new == 0, "a driver would not have asked");
         if new > 0 {
             let mut slices = [IoSlice::new(&[]); 256];
             let filled = peer.out.slices(&mut slices);
@@ -448,9 +497,7 @@ impl Sut {
             assert_eq!(bytes.len(), new, "more than 256 slices");
             self.wire.moved(s, &bytes);
         }
-        let peer = &self.peers[s];
-        let most = peer.core.limits().output_max + FRAME_MOST;
-        assert!(peer.out.len() <= most, "{} bytes of output", peer.out.len());
+        new
     }
 
     fn write(&mut self, s: usize, most: usize) -> usize {

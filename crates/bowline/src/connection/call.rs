@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
 use bowline_protocol::{CallId, Message, Metadata, Recv, SendError, Status};
-use bytes::Bytes;
 
-use super::{Entry, Shared, State};
+use super::{Entry, Payload, Shared, State};
 use crate::messages::Single;
 use crate::request::Response;
 
@@ -42,9 +41,9 @@ impl CallHandle {
         Self { shared, id, caller: false, over: AtomicBool::new(false) }
     }
 
-    /// A message as the protocol carries it.
-    pub(crate) fn encode(&self, message: &impl prost::Message) -> Bytes {
-        self.shared.encode(message)
+    /// A message as it is sent.
+    pub(crate) fn payload<'a, M: prost::Message>(&self, message: &'a M) -> Payload<'a, M> {
+        self.shared.payload(message)
     }
 
     pub(crate) const fn is_caller(&self) -> bool {
@@ -171,27 +170,21 @@ impl CallHandle {
         }
     }
 
-    /// Hands a message over, or waits until there is room for it; then `message` stays.
-    pub(crate) fn poll_send(
+    /// Hands a message over, or waits until there is room for it; then the payload stays.
+    pub(crate) fn poll_send<M: prost::Message>(
         &self,
-        message: &mut Option<Bytes>,
+        payload: &mut Payload<'_, M>,
         cx: &Context<'_>,
     ) -> Poll<Result<(), SendError>> {
         let mut replaced = None;
         let result = self.shared.with_deferred(|state| {
-            let Some(bytes) = message.take() else { return Poll::Ready(Ok(())) };
-            let Some(mut call) = state.core.call(self.id) else {
-                return Poll::Ready(Err(SendError::Closed));
-            };
-            match call.check_send(bytes.len()) {
-                Ok(()) => Poll::Ready(call.send(bytes, false)),
+            match state.send(self.id, payload, false) {
                 Err(SendError::Full) => {
-                    *message = Some(bytes);
                     let entry = state.entries.get_or_default(self.id);
                     replaced = entry.send.replace(cx.waker().clone());
                     Poll::Pending
                 }
-                Err(error) => Poll::Ready(Err(error)),
+                result => Poll::Ready(result),
             }
         });
         drop(replaced);
@@ -199,23 +192,20 @@ impl CallHandle {
     }
 
     /// For a responder: sends a message that is not the last, without waiting for room.
-    pub(crate) fn send(&self, message: Bytes) -> Result<(), SendError> {
-        self.shared.with(|state| match state.core.call(self.id) {
-            Some(mut call) => call.send(message, false),
-            None => Err(SendError::Closed),
-        })
+    pub(crate) fn send(&self, message: &impl prost::Message) -> Result<(), SendError> {
+        let mut payload = self.payload(message);
+        self.shared.with(|state| state.send(self.id, &mut payload, false))
     }
 
-    /// Sends the last message, with END; for a responder that ends the handler well.
-    pub(crate) fn send_last(&self, message: Bytes) -> Result<(), SendError> {
+    /// For a responder: sends the last message, with END, which ends the handler well.
+    pub(crate) fn send_last(&self, message: &impl prost::Message) -> Result<(), SendError> {
+        let mut payload = self.payload(message);
         let entry = self.shared.with(|state| {
-            let Some(mut call) = state.core.call(self.id) else { return Err(SendError::Closed) };
-            call.send(message, true)?;
-            if self.caller {
-                return Ok(None);
-            }
-            self.over.store(true, Ordering::Relaxed);
-            Ok(state.entries.remove(self.id))
+            let sent = state.send(self.id, &mut payload, true);
+            sent.map(|()| {
+                self.over.store(true, Ordering::Relaxed);
+                state.entries.remove(self.id)
+            })
         })?;
         wake(entry);
         Ok(())

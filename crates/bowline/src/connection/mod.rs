@@ -15,11 +15,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bowline_protocol::{
-    CallMap, Config, Connection, ConnectionError, ErrorCode, Metadata, Open, OpenError, Outbound,
-    PeerLimits, SendError, SpareBuffers,
+    CallId, CallMap, CallMut, Config, Connection, ConnectionError, ErrorCode, Metadata, Open,
+    OpenError, Outbound, PeerLimits, SendError, SpareBuffers,
 };
 use bowline_transport::{PeerIdentity, Socket};
 use bytes::{Bytes, BytesMut};
+use prost::Message;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
@@ -78,6 +79,27 @@ struct Entry {
     send: Option<Waker>,
     handler: Option<AbortHandle>,
     trailers: Metadata,
+}
+
+/// A message that is about to be sent.
+#[derive(Debug)]
+pub(crate) enum Payload<'a, M> {
+    Message(&'a M),
+    Bytes(Bytes),
+}
+
+/// A call whose message has not been sent: it is given up unless this is forgotten.
+struct Opened<'a> {
+    state: &'a mut State,
+    id: CallId,
+}
+
+impl Drop for Opened<'_> {
+    fn drop(&mut self) {
+        if let Some(call) = self.state.core.call(self.id) {
+            call.cancel();
+        }
+    }
 }
 
 impl Shared {
@@ -223,8 +245,7 @@ impl Shared {
         }
     }
 
-    /// A message as the protocol carries it.
-    pub(crate) fn encode(&self, message: &impl prost::Message) -> Bytes {
+    fn encode(&self, message: &impl Message) -> Bytes {
         let length = message.encoded_len();
         if length < SpareBuffers::LEAST {
             return messages::encode(message);
@@ -236,29 +257,43 @@ impl Shared {
     }
 
     /// Opens a call and sends its message, if it has one already.
-    pub(crate) fn open(
+    pub(crate) fn open<M: Message>(
         self: &Arc<Self>,
         open: Open,
-        message: Option<Bytes>,
+        message: Option<&M>,
     ) -> Result<CallHandle, Status> {
+        let payload = message.map(|message| self.payload(message));
         // Without a message, one is about to follow: both go in one write.
-        let deferred = message.is_none();
+        let deferred = payload.is_none();
         let id = self.with_flush(deferred, |state| {
             // Only a deadline asks how late it is.
             let now = if open.deadline.is_some() { Instant::now() } else { state.clock };
             let id = state.core.open(open, now).map_err(open_status)?;
-            // A call that takes no message has ended already, and tells so itself: it was too late.
-            if let Some(message) = message
-                && let Some(mut call) = state.core.call(id)
-                && let Err(error) = call.send(message, true)
-                && error != SendError::Closed
-            {
-                call.cancel();
-                return Err(Status::resource_exhausted(error.to_string()).with_not_started(true));
+            let Some(mut payload) = payload else { return Ok(id) };
+            let opened = Opened { state, id };
+            opened.state.core.transmit_requests(&mut opened.state.out, now);
+            match opened.state.send(id, &mut payload, true) {
+                // A call that takes no message has ended already, and tells so itself: it was too
+                // late.
+                Ok(()) | Err(SendError::Closed) => {
+                    std::mem::forget(opened);
+                    Ok(id)
+                }
+                Err(error) => {
+                    Err(Status::resource_exhausted(error.to_string()).with_not_started(true))
+                }
             }
-            Ok(id)
         })?;
         Ok(CallHandle::caller(Arc::clone(self), id))
+    }
+
+    /// A message as it is sent: a short one is encoded where it goes.
+    pub(crate) fn payload<'a, M: Message>(&self, message: &'a M) -> Payload<'a, M> {
+        if message.encoded_len() <= CallMut::AT_ONCE_MAX {
+            Payload::Message(message)
+        } else {
+            Payload::Bytes(self.encode(message))
+        }
     }
 
     /// Takes no more calls, lets those that are open end, and ends the connection.
@@ -345,6 +380,29 @@ impl Shared {
 }
 
 impl State {
+    /// Sends a message on a call; what is sent is taken out of a payload of bytes.
+    fn send<M: Message>(
+        &mut self,
+        id: CallId,
+        payload: &mut Payload<'_, M>,
+        last: bool,
+    ) -> Result<(), SendError> {
+        let Some(mut call) = self.core.call(id) else { return Err(SendError::Closed) };
+        match payload {
+            Payload::Message(message) => {
+                if call.send_at_once(*message, last, &mut self.out) {
+                    return Ok(());
+                }
+                call.check_send(message.encoded_len())?;
+                call.send(messages::encode(*message), last)
+            }
+            Payload::Bytes(bytes) => {
+                call.check_send(bytes.len())?;
+                call.send(std::mem::take(bytes), last)
+            }
+        }
+    }
+
     /// There is something that only the driver does.
     fn needs_driver(&self) -> bool {
         let earlier = |timer: Instant| self.armed.is_none_or(|armed| timer < armed);

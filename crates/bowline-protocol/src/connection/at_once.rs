@@ -1,0 +1,68 @@
+//! Sending at once: what nothing stands before goes straight into the output, without a copy of its
+//! own and without waiting for its turn.
+
+use std::time::Instant;
+
+use prost::Message;
+
+use super::{CallMut, Connection};
+use crate::frame::{FLAG_END, FrameHeader, FrameType};
+use crate::outbound::{Outbound, REFERENCE_MIN};
+
+impl Connection {
+    /// Moves the REQUESTs of calls that wait into the output, as far as it and the peer have room
+    /// for them. [`poll_transmit`](Self::poll_transmit) does this, too, among all that is owed; a
+    /// driver calls this before it sends the message of a new call at once.
+    pub fn transmit_requests(&mut self, out: &mut Outbound, now: Instant) {
+        while self.may_send_at_once(out)
+            && self.may_request()
+            && let Some(id) = self.transmit.waiting.pop_front()
+        {
+            self.send_request(id, out, now);
+        }
+    }
+
+    /// No frame of a call is before one that would be sent now.
+    fn may_send_at_once(&self, out: &Outbound) -> bool {
+        !self.transmit.opening_owed
+            && !self.transmit.ended
+            && self.transmit.ready.is_empty()
+            && self.may_send(out)
+    }
+}
+
+impl CallMut<'_> {
+    /// Longest message in bytes that can be sent at once.
+    pub const AT_ONCE_MAX: usize = REFERENCE_MIN - 1;
+
+    /// Sends a message as [`send`](Self::send) does, but encodes it where it goes: into `out`, which
+    /// must be what [`poll_transmit`](Connection::poll_transmit) is given. False where that is not
+    /// possible: the message is too long for one frame or a copy, has no credit, or others are before
+    /// it. Then nothing has happened, and `send` takes it.
+    pub fn send_at_once(&mut self, message: &impl Message, last: bool, out: &mut Outbound) -> bool {
+        let id = self.id();
+        let connection = &mut *self.connection;
+        if !connection.may_send_at_once(out) {
+            return false;
+        }
+        let Some(call) = connection.calls.get_mut(id) else { return false };
+        let length = message.encoded_len();
+        let sendable = super::calls::can_send(call) && call.is_live();
+        let Some(cost) =
+            sendable.then(|| call.outgoing.cost_at_once(length, &connection.peer)).flatten()
+        else {
+            return false;
+        };
+        let flags = if last { FLAG_END } else { 0 };
+        let header = FrameHeader::new(FrameType::Data, 0, id.0).with_flags(flags);
+        if !out.push_payload(header, message, length) {
+            return false;
+        }
+        call.outgoing.sent_at_once(cost, last);
+        if call.sent_data(flags) {
+            self.handler_ended();
+            self.connection.terminal_moved(id);
+        }
+        true
+    }
+}
