@@ -8,20 +8,20 @@ use bytes::Bytes;
 
 use crate::Status;
 use crate::method::MethodKind;
-use crate::router::{Route, Router};
+use crate::router::{RouteId, Router};
 
 /// What a connection knows of calls that are about to start.
 pub(crate) struct Arrivals<S: ?Sized> {
-    router: Arc<Router<S>>,
+    pub(crate) router: Arc<Router<S>>,
     /// Routes of the methods that the peer has numbered.
-    numbered: Vec<Option<Route<S>>>,
+    numbered: Vec<Option<RouteId>>,
     /// Calls that wait for their only message.
-    incomplete: CallMap<Arrival<S>>,
+    incomplete: CallMap<Arrival>,
 }
 
 /// A call whose handler can start.
-pub(crate) struct Arrival<S: ?Sized> {
-    pub(crate) route: Route<S>,
+pub(crate) struct Arrival {
+    pub(crate) route: RouteId,
     pub(crate) call: IncomingCall,
     /// The only message, for methods that take one.
     pub(crate) message: Option<Bytes>,
@@ -38,19 +38,24 @@ impl<S: ?Sized> Arrivals<S> {
         &mut self,
         core: &mut Connection,
         call: IncomingCall,
-    ) -> Option<Arrival<S>> {
-        let Some(route) = self.route(&call) else {
+    ) -> Option<Arrival> {
+        let Some(route) = self.find(&call) else {
             let text = format!("there is no method {}", call.method);
             end(core, call.call, Status::unimplemented(text).with_not_started(true));
             return None;
         };
-        let single = matches!(route.kind, MethodKind::Unary | MethodKind::ServerStreaming);
+        let kind = self.router.route(route).kind;
         let arrival = Arrival { route, call, message: None };
-        if single { self.try_start(core, arrival) } else { Some(arrival) }
+        match kind {
+            MethodKind::Unary | MethodKind::ServerStreaming => self.try_start(core, arrival),
+            MethodKind::ClientStreaming | MethodKind::BidiStreaming => {
+                Some(arrival).filter(|arrival| !end_if_stopped(core, arrival.call.call))
+            }
+        }
     }
 
     /// A call has something to read.
-    pub(crate) fn on_readable(&mut self, core: &mut Connection, id: CallId) -> Option<Arrival<S>> {
+    pub(crate) fn on_readable(&mut self, core: &mut Connection, id: CallId) -> Option<Arrival> {
         let arrival = self.incomplete.remove(id)?;
         self.try_start(core, arrival)
     }
@@ -63,26 +68,26 @@ impl<S: ?Sized> Arrivals<S> {
         }
     }
 
-    fn route(&mut self, call: &IncomingCall) -> Option<Route<S>> {
+    fn find(&mut self, call: &IncomingCall) -> Option<RouteId> {
         let number = usize::from(call.method_number);
         if number > 0
             && let Some(Some(route)) = self.numbered.get(number)
         {
-            return Some(route.clone());
+            return Some(*route);
         }
-        let route = self.router.route(&call.method)?;
+        let route = self.router.find(&call.method)?;
         if number > 0 {
             if self.numbered.len() <= number {
                 self.numbered.resize(number + 1, None);
             }
-            self.numbered[number] = Some(route.clone());
+            self.numbered[number] = Some(route);
         }
         Some(route)
     }
 
     /// Starts a call whose method takes exactly one message, once that is there and the last.
     // [CAL-004]
-    fn try_start(&mut self, core: &mut Connection, mut arrival: Arrival<S>) -> Option<Arrival<S>> {
+    fn try_start(&mut self, core: &mut Connection, mut arrival: Arrival) -> Option<Arrival> {
         let id = arrival.call.call;
         loop {
             let mut call = core.call(id)?;
@@ -109,6 +114,16 @@ impl<S: ?Sized> Arrivals<S> {
             return None;
         }
     }
+}
+
+/// Ends a call that was stopped before it started; true if it was.
+fn end_if_stopped(core: &mut Connection, id: CallId) -> bool {
+    let Some(mut call) = core.call(id) else { return true };
+    let stopped = call.stopped().is_some();
+    if stopped {
+        call.end(Status::cancelled("the call was stopped before it started"));
+    }
+    stopped
 }
 
 fn end(core: &mut Connection, id: CallId, status: Status) {

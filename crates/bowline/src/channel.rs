@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bowline_protocol::{CALLS_LEAST, Config, Limits, Open, PeerLimits, Side};
@@ -11,7 +12,7 @@ use bowline_transport::{Address, Connector, PeerIdentity, Socket};
 use bytes::Bytes;
 use prost::Message;
 
-use crate::connection::{BusyPoll, CallHandle, Driver, Handlers, Shared};
+use crate::connection::{BusyPoll, CallHandle, Driver, Handlers, Opened, Shared};
 use crate::error::Error;
 use crate::messages::Single;
 use crate::method::Method;
@@ -52,9 +53,14 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    fn open(&self, open: Open, message: Option<&impl Message>) -> Result<CallHandle, Status> {
+    fn open(
+        &self,
+        open: Open,
+        message: Option<&impl Message>,
+        cx: Option<&Context<'_>>,
+    ) -> Result<Opened, Status> {
         self.check_open()?;
-        self.shared.open(open, message)
+        self.shared.open(open, message, cx)
     }
 
     fn check_open(&self) -> Result<(), Status> {
@@ -172,9 +178,30 @@ impl Channel {
         method: &Method,
         request: Request<Q>,
     ) -> Result<Response<R>, Status> {
-        let call = self.open(method, request, true).await?;
+        let (message, open) = self.prepare(method, request);
+        let made;
+        let link = match &self.inner {
+            Inner::Fixed(link) => link,
+            Inner::Reconnecting(reconnecting) => {
+                made = reconnecting.link(open.deadline).await?;
+                &made
+            }
+        };
+        // Opening the call and waiting for its reply is one step.
+        let mut unopened = Some((open, message));
+        let mut call = None;
         let mut single = Single::new();
-        poll_fn(|cx| call.poll_reply(&mut single, cx)).await
+        poll_fn(|cx| {
+            if let Some((open, message)) = unopened.take() {
+                let opened = link.open(open, Some(&message), Some(cx))?;
+                call = Some(opened.call);
+                if opened.waits {
+                    return Poll::Pending;
+                }
+            }
+            call.as_ref().expect("it was opened").poll_reply(&mut single, cx)
+        })
+        .await
     }
 
     /// Makes a call that takes one message and gives any number. Used by generated code.
@@ -222,15 +249,21 @@ impl Channel {
         request: Request<Q>,
         single: bool,
     ) -> Result<CallHandle, Status> {
-        let (message, metadata, deadline) = request.into_parts(self.timeout);
-        let message = single.then_some(message);
-        let open = Open::new(method.path()).with_deadline(deadline).with_metadata(metadata);
-        match &self.inner {
-            Inner::Fixed(link) => link.open(open, message.as_ref()),
+        let (message, open) = self.prepare(method, request);
+        let message = single.then_some(&message);
+        let opened = match &self.inner {
+            Inner::Fixed(link) => link.open(open, message, None),
             Inner::Reconnecting(reconnecting) => {
-                reconnecting.link(deadline).await?.open(open, message.as_ref())
+                reconnecting.link(open.deadline).await?.open(open, message, None)
             }
-        }
+        };
+        opened.map(|opened| opened.call)
+    }
+
+    fn prepare<Q>(&self, method: &Method, request: Request<Q>) -> (Q, Open) {
+        let (message, metadata, deadline) = request.into_parts(self.timeout);
+        let open = Open::new(method.path()).with_deadline(deadline).with_metadata(metadata);
+        (message, open)
     }
 }
 

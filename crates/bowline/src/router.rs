@@ -20,45 +20,56 @@ impl<S: ?Sized> Clone for Route<S> {
     }
 }
 
+/// Stands for a route of a router.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RouteId(usize);
+
 /// All methods of a server.
 pub(crate) struct Router<S: ?Sized> {
-    routes: HashMap<&'static str, Route<S>>,
+    ids: HashMap<&'static str, RouteId>,
+    routes: Vec<Route<S>>,
 }
 
 impl<S: ?Sized> Router<S> {
     /// Answers all methods of this service with it.
     pub(crate) fn add(&mut self, service: Arc<S>, methods: &'static [Method]) {
         for (index, method) in methods.iter().enumerate() {
-            let route = Route { service: Arc::clone(&service), index, kind: method.kind() };
-            if self.routes.insert(method.path(), route).is_some() {
+            let id = RouteId(self.routes.len());
+            self.routes.push(Route { service: Arc::clone(&service), index, kind: method.kind() });
+            if self.ids.insert(method.path(), id).is_some() {
                 tracing::warn!(method = method.path(), "a later service replaces the earlier one");
             }
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.routes.is_empty()
+        self.ids.is_empty()
     }
 
-    pub(crate) fn route(&self, method: &str) -> Option<Route<S>> {
-        self.routes.get(method).cloned()
+    pub(crate) fn find(&self, method: &str) -> Option<RouteId> {
+        self.ids.get(method).copied()
+    }
+
+    /// The route that this router gave this id.
+    pub(crate) fn route(&self, id: RouteId) -> &Route<S> {
+        &self.routes[id.0]
     }
 }
 
 impl<S: ?Sized> Default for Router<S> {
     fn default() -> Self {
-        Self { routes: HashMap::new() }
+        Self { ids: HashMap::new(), routes: Vec::new() }
     }
 }
 
 impl<S: ?Sized> Clone for Router<S> {
     fn clone(&self) -> Self {
-        Self { routes: self.routes.clone() }
+        Self { ids: self.ids.clone(), routes: self.routes.clone() }
     }
 }
 
 impl<S: ?Sized> fmt::Debug for Router<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.routes.keys()).finish()
+        f.debug_set().entries(self.ids.keys()).finish()
     }
 }

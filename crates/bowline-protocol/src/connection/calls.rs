@@ -200,9 +200,30 @@ impl<'a> CallMut<'a> {
                 }
             }
         }
-        call.incoming.waiting = true;
-        self.connection.review_credit(id);
+        self.wait();
         Recv::Pending
+    }
+
+    /// Waits as after [`Recv::Pending`], if there is nothing yet; else [`recv`](Self::recv) has it.
+    /// True if the application waits.
+    pub fn wait_if_empty(&mut self) -> bool {
+        let call = self.inner();
+        let ended = match &call.role {
+            Role::Caller(caller) => caller.outcome.is_some(),
+            Role::Responder(responder) => {
+                responder.life != HandlerState::Running || call.incoming.ended
+            }
+        };
+        let empty = !ended && call.incoming.is_empty();
+        if empty {
+            self.wait();
+        }
+        empty
+    }
+
+    fn wait(&mut self) {
+        self.inner().incoming.waiting = true;
+        self.connection.review_credit(self.id);
     }
 
     /// For a caller: the initial metadata, once the responder has accepted the call or ended it;

@@ -177,15 +177,13 @@ impl CallHandle {
         cx: &Context<'_>,
     ) -> Poll<Result<(), SendError>> {
         let mut replaced = None;
-        let result = self.shared.with_deferred(|state| {
-            match state.send(self.id, payload, false) {
-                Err(SendError::Full) => {
-                    let entry = state.entries.get_or_default(self.id);
-                    replaced = entry.send.replace(cx.waker().clone());
-                    Poll::Pending
-                }
-                result => Poll::Ready(result),
+        let result = self.shared.with_deferred(|state| match state.send(self.id, payload, false) {
+            Err(SendError::Full) => {
+                let entry = state.entries.get_or_default(self.id);
+                replaced = entry.send.replace(cx.waker().clone());
+                Poll::Pending
             }
+            result => Poll::Ready(result),
         });
         drop(replaced);
         result
@@ -298,6 +296,15 @@ impl CallHandle {
 }
 
 impl State {
+    /// Waits for what a new call brings, unless something is there already; true if it waits.
+    pub(super) fn wait_if_empty(&mut self, id: CallId, cx: &Context<'_>) -> bool {
+        let waits = self.core.call(id).is_some_and(|mut call| call.wait_if_empty());
+        if waits {
+            self.entries.get_or_default(id).recv = Some(cx.waker().clone());
+        }
+        waits
+    }
+
     /// Waits for what a call brings; the waker that this replaces must not be dropped under the lock.
     fn wait(&mut self, id: CallId, cx: &Context<'_>) -> Option<Waker> {
         let waker = &mut self.entries.get_or_default(id).recv;

@@ -15,9 +15,10 @@ use bytes::BytesMut;
 use tokio::task::coop::unconstrained;
 use tokio::time::Sleep;
 
-use super::handlers::{Arrival, Handlers};
+use super::handlers::Handlers;
 use super::polling::Polling;
 use super::{BusyPoll, Shared, State};
+use crate::arrivals::Arrival;
 
 /// Room for one read of a connection that is idle or was so a moment ago.
 const READ_IDLE: usize = 256;

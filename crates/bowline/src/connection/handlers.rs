@@ -9,13 +9,9 @@ use std::task::{Context, Poll, Waker};
 use bowline_protocol::CallId;
 
 use super::{CallHandle, Shared};
-use crate::Status;
-use crate::arrivals::{self, Arrivals};
+use crate::arrivals::{Arrival, Arrivals};
 use crate::channel::Channel;
 use crate::service::{Handler, Router, ServerCall, Service};
-
-/// A call whose handler can start.
-pub(super) type Arrival = arrivals::Arrival<dyn Service>;
 
 /// What a connection knows of its handlers.
 pub(crate) struct Handlers {
@@ -29,13 +25,11 @@ impl Handlers {
         Self { arrivals: Arrivals::new(router), caller }
     }
 
-    /// Starts the handler of a call, unless the call was stopped meanwhile; true if it got a task.
+    /// Starts the handler of a call; true if it got a task.
     pub(super) fn start(&self, shared: &Arc<Shared>, arrival: Arrival, in_place: bool) -> bool {
         let Arrival { route, call, message } = arrival;
+        let route = self.arrivals.router.route(route);
         let id = call.call;
-        if is_stopped(shared, id) {
-            return false;
-        }
         let handle = CallHandle::responder(Arc::clone(shared), id);
         let caller = self.caller.clone();
         let call = ServerCall::new(handle, message, call.metadata, call.deadline, caller);
@@ -43,17 +37,6 @@ impl Handlers {
         let made = catch_unwind(AssertUnwindSafe(|| route.service.call(route.index, call)));
         made.is_ok_and(|handler| run(shared, id, Guarded(handler), in_place))
     }
-}
-
-/// Whether a call is over, or ends here because it was stopped before it started.
-fn is_stopped(shared: &Shared, id: CallId) -> bool {
-    let mut state = shared.lock();
-    let Some(mut call) = state.core.call(id) else { return true };
-    let stopped = call.stopped().is_some();
-    if stopped {
-        call.end(Status::cancelled("the call was stopped before it started"));
-    }
-    stopped
 }
 
 /// Runs a handler: once in place, where the driver says so, as most local handlers answer at once;

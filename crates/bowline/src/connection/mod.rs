@@ -88,13 +88,21 @@ pub(crate) enum Payload<'a, M> {
     Bytes(Bytes),
 }
 
+/// A call that has been opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) call: CallHandle,
+    /// Its task is woken when the call has something.
+    pub(crate) waits: bool,
+}
+
 /// A call whose message has not been sent: it is given up unless this is forgotten.
-struct Opened<'a> {
+struct Unsent<'a> {
     state: &'a mut State,
     id: CallId,
 }
 
-impl Drop for Opened<'_> {
+impl Drop for Unsent<'_> {
     fn drop(&mut self) {
         if let Some(call) = self.state.core.call(self.id) {
             call.cancel();
@@ -256,35 +264,27 @@ impl Shared {
         self.lock().spares.freeze(buffer)
     }
 
-    /// Opens a call and sends its message, if it has one already.
+    /// Opens a call and sends its message, if it has one already. With a context, its task then waits
+    /// for what the call brings.
     pub(crate) fn open<M: Message>(
         self: &Arc<Self>,
         open: Open,
         message: Option<&M>,
-    ) -> Result<CallHandle, Status> {
+        cx: Option<&Context<'_>>,
+    ) -> Result<Opened, Status> {
         let payload = message.map(|message| self.payload(message));
         // Without a message, one is about to follow: both go in one write.
         let deferred = payload.is_none();
-        let id = self.with_flush(deferred, |state| {
+        let (id, waits) = self.with_flush(deferred, |state| {
             // Only a deadline asks how late it is.
             let now = if open.deadline.is_some() { Instant::now() } else { state.clock };
             let id = state.core.open(open, now).map_err(open_status)?;
-            let Some(mut payload) = payload else { return Ok(id) };
-            let opened = Opened { state, id };
-            opened.state.core.transmit_requests(&mut opened.state.out, now);
-            match opened.state.send(id, &mut payload, true) {
-                // A call that takes no message has ended already, and tells so itself: it was too
-                // late.
-                Ok(()) | Err(SendError::Closed) => {
-                    std::mem::forget(opened);
-                    Ok(id)
-                }
-                Err(error) => {
-                    Err(Status::resource_exhausted(error.to_string()).with_not_started(true))
-                }
+            if let Some(mut payload) = payload {
+                state.send_first(id, &mut payload, now)?;
             }
+            Ok((id, cx.is_some_and(|cx| state.wait_if_empty(id, cx))))
         })?;
-        Ok(CallHandle::caller(Arc::clone(self), id))
+        Ok(Opened { call: CallHandle::caller(Arc::clone(self), id), waits })
     }
 
     /// A message as it is sent: a short one is encoded where it goes.
@@ -380,6 +380,25 @@ impl Shared {
 }
 
 impl State {
+    /// Sends the only message of a call that has just been opened; if that fails, the call is gone.
+    fn send_first<M: Message>(
+        &mut self,
+        id: CallId,
+        payload: &mut Payload<'_, M>,
+        now: Instant,
+    ) -> Result<(), Status> {
+        let unsent = Unsent { state: self, id };
+        unsent.state.core.transmit_requests(&mut unsent.state.out, now);
+        match unsent.state.send(id, payload, true) {
+            // A call that takes no message has ended already, and tells so itself: it was too late.
+            Ok(()) | Err(SendError::Closed) => {
+                std::mem::forget(unsent);
+                Ok(())
+            }
+            Err(error) => Err(Status::resource_exhausted(error.to_string()).with_not_started(true)),
+        }
+    }
+
     /// Sends a message on a call; what is sent is taken out of a payload of bytes.
     fn send<M: Message>(
         &mut self,

@@ -54,6 +54,7 @@ const LOOKED: Duration = Duration::from_millis(10);
 pub(crate) struct Shared {
     state: Mutex<State>,
     peer: PeerIdentity,
+    router: Arc<Router<dyn Service>>,
     /// There on a side that takes calls.
     served: Option<Served>,
 }
@@ -76,7 +77,7 @@ pub(super) struct State {
     reader: Option<Reader>,
     arrivals: Arrivals<dyn Service>,
     /// Calls whose handlers are to be started.
-    starts: VecDeque<Arrival<dyn Service>>,
+    starts: VecDeque<Arrival>,
     /// Threads that were asked for to start handlers, and have not come yet.
     asked: usize,
     waiters: Waiters,
@@ -111,7 +112,7 @@ impl Shared {
             out: Outbound::new(),
             socket: Some(socket),
             reader: Some(reader),
-            arrivals: Arrivals::new(router),
+            arrivals: Arrivals::new(Arc::clone(&router)),
             starts: VecDeque::new(),
             asked: 0,
             waiters: Waiters::default(),
@@ -122,7 +123,7 @@ impl Shared {
             looked: now,
             closed: false,
         };
-        Ok(Arc::new(Self { state: Mutex::new(state), peer, served }))
+        Ok(Arc::new(Self { state: Mutex::new(state), peer, router, served }))
     }
 
     pub(super) const fn peer(&self) -> &PeerIdentity {

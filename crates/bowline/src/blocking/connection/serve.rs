@@ -15,7 +15,7 @@ use crate::Status;
 use crate::arrivals::Arrival;
 use crate::blocking::Socket;
 use crate::blocking::channel::Channel;
-use crate::blocking::service::{Answer, ServerCall, Service};
+use crate::blocking::service::{Answer, ServerCall};
 
 /// Handlers that were run one after the other for so long let their answers out before the next one.
 const BATCH_MAX: Duration = Duration::from_micros(100);
@@ -91,11 +91,12 @@ impl Shared {
     fn run<'a>(
         self: &'a Arc<Self>,
         state: MutexGuard<'a, State>,
-        start: Arrival<dyn Service>,
+        start: Arrival,
         back: &Channel,
     ) -> MutexGuard<'a, State> {
         drop(state);
         let Arrival { route, call, message } = start;
+        let route = self.router.route(route);
         let id = call.call;
         let call = ServerCall::new(back.clone(), call, message);
         let answer = catch_unwind(AssertUnwindSafe(|| route.service.call(route.index, call)));
@@ -154,7 +155,7 @@ impl Shared {
 
 impl State {
     /// The next call whose handler is to run.
-    fn next_start(&mut self) -> Option<Arrival<dyn Service>> {
+    fn next_start(&mut self) -> Option<Arrival> {
         while let Some(start) = self.starts.pop_front() {
             let Some(mut call) = self.core.call(start.call.call) else { continue };
             if call.stopped().is_none() {
