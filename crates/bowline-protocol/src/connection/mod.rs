@@ -334,17 +334,19 @@ impl Connection {
         if self.phase == Phase::Closed {
             return None;
         }
-        [
-            self.close_deadline,
+        let mut earliest = self.close_deadline;
+        for deadline in [
             self.handshake_deadline,
             self.receive.frame_deadline,
             self.transmit.stall_deadline,
             self.keepalive_deadline(),
             self.deadlines.first().map(|(deadline, _)| *deadline),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ] {
+            if deadline.is_some() && (earliest.is_none() || deadline < earliest) {
+                earliest = deadline;
+            }
+        }
+        earliest
     }
 
     fn keepalive_deadline(&self) -> Option<Instant> {

@@ -293,7 +293,8 @@ impl Driver {
     fn take_input(&mut self) -> bool {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
-        let now = Instant::now();
+        // The turn that found the input has just looked.
+        let now = state.clock;
         self.held = false;
         self.give_back = None;
         state.core.settle();
@@ -380,13 +381,18 @@ impl Driver {
             self.shared.changed.notify_waiters();
         }
         let mut starts = std::mem::take(&mut self.starts);
-        let begun = Instant::now();
+        let last = starts.len().saturating_sub(1);
+        let begun = (last > 0).then(Instant::now);
         let mut in_place = true;
         for (number, start) in starts.drain(..).enumerate() {
             self.spawned |= self.handlers.start(&self.shared, start, in_place);
             // The clock is not looked at each time: it costs as much as a small handler.
             let look = number % 8 == 7 || number.is_power_of_two() || number == 0;
-            if in_place && look && begun.elapsed() > INLINE_MAX {
+            if in_place
+                && look
+                && number < last
+                && begun.is_some_and(|begun| begun.elapsed() > INLINE_MAX)
+            {
                 // Handlers that take their time shall not hold up each other, nor their replies.
                 in_place = false;
                 let mut state = self.shared.lock();
