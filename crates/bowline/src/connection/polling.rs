@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 const ADAPTIVE: Duration = Duration::from_micros(100);
 /// After tries that were in vain again and again, it tries at one of so many waits.
 const SELDOM: u32 = 64;
+/// Where it tries each time, it parks at one of so many waits, to see how that compares.
+const COMPARE: u32 = 1024;
+/// The first wait of a connection at which it does so.
+const COMPARE_FIRST: u32 = 16;
 /// Nobody polls for longer.
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -28,8 +32,8 @@ pub enum BusyPoll {
     /// Parks at once.
     Off,
     /// Polls for up to 100 µs where that has paid, and ever more seldom where it has not: a
-    /// connection whose peer takes longer than that polls at one in 64 waits. At most as many
-    /// connections of a process poll at a time as it has processors.
+    /// connection whose peer takes longer than that, or which waits no shorter for it, polls at one
+    /// in 64 waits. At most as many connections of a process poll at a time as it has processors.
     #[default]
     Adaptive,
     /// Polls for so long, each time; a second at the most.
@@ -42,15 +46,44 @@ pub(super) struct Polling {
     mode: BusyPoll,
     /// Trying, until then.
     trying: Option<(Instant, Option<Slot>)>,
+    /// When the wait began.
+    since: Option<Instant>,
+    /// How long waits were with trying and without.
+    tried: Average,
+    parked: Average,
+    /// Waits so far.
+    waits: u32,
     /// It tries at one of so many waits: fewer and fewer while that is in vain.
     every: u32,
     /// How many of them are to be let pass now.
     left: u32,
 }
 
+/// A mean, in nanoseconds, in which what was long ago counts little.
+#[derive(Debug, Clone, Copy)]
+struct Average(Option<u32>);
+
+impl Average {
+    /// How long there is nothing to do, the peer decides: what is longer than a driver tries is not
+    /// told apart.
+    fn add(&mut self, sample: Duration) {
+        let sample = sample.min(ADAPTIVE).subsec_nanos();
+        self.0 = Some(self.0.map_or(sample, |mean| mean - mean / 8 + sample / 8));
+    }
+}
+
 impl Polling {
     pub(super) const fn new(mode: BusyPoll) -> Self {
-        Self { mode, trying: None, every: 1, left: 0 }
+        Self {
+            mode,
+            trying: None,
+            since: None,
+            tried: Average(None),
+            parked: Average(None),
+            waits: 0,
+            every: 1,
+            left: 0,
+        }
     }
 
     /// A wait begins, or something was tried in vain. Whether to try once more; `due` says whether
@@ -61,11 +94,14 @@ impl Polling {
                 return true;
             }
             if due {
+                self.tried.add(ADAPTIVE);
                 self.failed();
             }
             self.trying = None;
+            self.since = None;
             return false;
         }
+        self.since = due.then_some(now);
         if self.mode == BusyPoll::Adaptive && self.left > 0 {
             self.left -= 1;
             return false;
@@ -77,6 +113,9 @@ impl Polling {
             BusyPoll::Off => return false,
             BusyPoll::For(length) => (length.min(LONGEST), None),
             BusyPoll::Adaptive => {
+                if self.is_time_to_compare() {
+                    return false;
+                }
                 let Some(slot) = Slot::take() else { return false };
                 (ADAPTIVE, Some(slot))
             }
@@ -85,13 +124,27 @@ impl Polling {
         true
     }
 
-    /// Something has come. If it was late, others had the processor meanwhile: a task that sleeps is
-    /// put before them when it is woken, one that yields is not.
+    fn is_time_to_compare(&mut self) -> bool {
+        self.waits = self.waits.wrapping_add(1);
+        let early = self.waits >= COMPARE_FIRST && self.waits.is_power_of_two();
+        self.every == 1 && (early || self.waits.is_multiple_of(COMPARE))
+    }
+
+    /// Something has come. Trying was in vain if it was late, since others had the processor
+    /// meanwhile (a task that sleeps is put before them when it is woken, one that yields is not), and
+    /// if waits are no longer without.
     pub(super) fn came(&mut self, now: Instant) {
+        let Some(since) = self.since.take() else { return };
+        let waited = now.saturating_duration_since(since);
         match self.trying.take() {
-            Some((until, _)) if now > until => self.failed(),
-            Some(_) => self.every = 1,
-            None => {}
+            None => self.parked.add(waited),
+            Some((until, _)) => {
+                self.tried.add(waited);
+                // Where waits are about the same, what is saved is the work of parking.
+                let most = self.parked.0.map_or(u32::MAX, |parked| parked + parked / 4);
+                let pays = self.tried.0.is_none_or(|tried| tried <= most);
+                if pays && now <= until { self.every = 1 } else { self.failed() }
+            }
         }
     }
 
