@@ -1,7 +1,8 @@
 //! The messages of one direction of a call as they leave: waiting for credit, cut into pieces, and
 //! what ends them.
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
+use prost::Message;
 
 use super::incoming::PREFIX_LEN;
 use super::queue::Queue;
@@ -15,6 +16,9 @@ use crate::status::Status;
 /// Longest piece of a message that goes into the output at once, so that others get their turn. A
 /// message of 64 KiB with a small envelope still goes in one.
 const PIECE_MAX: usize = 64 * 1024 + 512;
+
+/// Bytes of memory that short messages of a stream share while they wait.
+const ROOM: usize = 4 * 1024;
 
 /// A message that waits to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -56,6 +60,8 @@ pub(crate) struct Outgoing {
     pub(crate) blocked: bool,
     /// Stands in the queue of calls that have something to send.
     pub(crate) ready: bool,
+    /// Room for the next messages of a stream that waits: they share its memory.
+    room: Option<BytesMut>,
 }
 
 /// What sending one frame of a call has done.
@@ -78,6 +84,7 @@ impl Outgoing {
             tail: Tail::Open,
             blocked: false,
             ready: false,
+            room: None,
         }
     }
 
@@ -92,6 +99,22 @@ impl Outgoing {
         if end {
             self.tail = Tail::End;
         }
+    }
+
+    /// A message as it is to wait. One after the other is sent, so what they share is not held for
+    /// long by one of them.
+    pub(crate) fn encode(&mut self, message: &impl Message, length: usize) -> Bytes {
+        if self.queue.is_empty() {
+            return message.encode_to_vec().into();
+        }
+        // Taken while the application's code runs, which may panic.
+        let mut bytes = self.room.take().unwrap_or_default();
+        if bytes.capacity() < length {
+            bytes.reserve(length.max(ROOM));
+        }
+        message.encode_raw(&mut bytes);
+        self.room = Some(bytes.split_off(bytes.len()));
+        bytes.freeze()
     }
 
     /// Says that no more messages come. The last one that has not left tells it; where there is none,

@@ -6,6 +6,7 @@ use std::time::Instant;
 use prost::Message;
 
 use super::{CallMut, Connection};
+use crate::error::SendError;
 use crate::frame::{FLAG_END, FrameHeader, FrameType};
 use crate::outbound::{Outbound, REFERENCE_MIN};
 
@@ -36,10 +37,28 @@ impl CallMut<'_> {
     pub const AT_ONCE_MAX: usize = REFERENCE_MIN - 1;
 
     /// Sends a message as [`send`](Self::send) does, but encodes it where it goes: into `out`, which
-    /// must be what [`poll_transmit`](Connection::poll_transmit) is given. False where that is not
-    /// possible: the message is too long for one frame or a copy, has no credit, or others are before
-    /// it. Then nothing has happened, and `send` takes it.
-    pub fn send_at_once(&mut self, message: &impl Message, last: bool, out: &mut Outbound) -> bool {
+    /// must be what [`poll_transmit`](Connection::poll_transmit) is given. Where that is not possible
+    /// it waits as others do: it is too long for one frame or a copy, has no credit, or others are
+    /// before it.
+    ///
+    /// # Errors
+    /// As `send`.
+    pub fn send_message(
+        &mut self,
+        message: &impl Message,
+        last: bool,
+        out: &mut Outbound,
+    ) -> Result<(), SendError> {
+        if self.send_at_once(message, last, out) {
+            return Ok(());
+        }
+        let length = message.encoded_len();
+        self.check_send(length)?;
+        let payload = self.inner().outgoing.encode(message, length);
+        self.send(payload, last)
+    }
+
+    fn send_at_once(&mut self, message: &impl Message, last: bool, out: &mut Outbound) -> bool {
         let id = self.id();
         let connection = &mut *self.connection;
         if !connection.may_send_at_once(out) {

@@ -24,7 +24,7 @@ impl<'a> CallMut<'a> {
         Self { connection, id }
     }
 
-    fn inner(&mut self) -> &mut Call {
+    pub(super) fn inner(&mut self) -> &mut Call {
         self.connection.calls.get_mut(self.id).expect("a view is made of a call that is there")
     }
 

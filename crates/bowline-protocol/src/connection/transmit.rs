@@ -317,22 +317,39 @@ impl Connection {
         self.make_ready(id);
     }
 
-    /// Moves one frame of a call; the call goes to the end of the queue if it has more.
+    /// Moves one frame of a call; the call goes to the end of the queue if it has more. Where no other
+    /// call is ready, that is at once its turn again.
     fn send_turn(&mut self, id: CallId, out: &mut Outbound) {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.outgoing.ready = false;
         if !call.is_live() || call.request == RequestState::Cancelled && call.caller().is_some() {
             return;
         }
-        let terminal = if let Some(metadata) = call.outgoing.head.take() {
+        while let Some(terminal) = self.send_frame(id, out) {
+            if terminal {
+                self.terminal_moved(id);
+                return;
+            }
+            if !self.transmit.ready.is_empty() || !self.may_send(out) {
+                self.make_ready(id);
+                return;
+            }
+        }
+    }
+
+    /// Moves the next frame of a call, if it has one that can be sent: whether it was the terminal
+    /// frame.
+    fn send_frame(&mut self, id: CallId, out: &mut Outbound) -> Option<bool> {
+        let call = self.calls.get_mut(id)?;
+        let sent = if let Some(metadata) = call.outgoing.head.take() {
             let metadata = metadata.into_wire();
             let header = FrameHeader::new(FrameType::Response, 0, id.0);
             out.push_message(header, &wire::Response { metadata });
             call.sent_response(ResponseEvent::Response);
-            false
+            Some(false)
         } else {
             match call.outgoing.send_data(id.0, &self.peer, out) {
-                Sent::Data { flags } => call.sent_data(flags),
+                Sent::Data { flags } => Some(call.sent_data(flags)),
                 Sent::Nothing => call.send_tail(id, self.peer.metadata_max, out),
             }
         };
@@ -340,11 +357,7 @@ impl Connection {
             call.outgoing.blocked = false;
             self.events.push_back(Event::Writable(id));
         }
-        if terminal {
-            self.terminal_moved(id);
-        } else {
-            self.make_ready(id);
-        }
+        sent
     }
 
     /// The terminal frame of a call of the peer's has moved into the output: its slot is free.
@@ -477,17 +490,17 @@ impl Call {
         last
     }
 
-    /// Sends what follows the last message, once all messages have left; true for STATUS.
-    fn send_tail(&mut self, id: CallId, metadata_max: u32, out: &mut Outbound) -> bool {
+    /// Sends what follows the last message, once all messages have left: whether that was STATUS.
+    fn send_tail(&mut self, id: CallId, metadata_max: u32, out: &mut Outbound) -> Option<bool> {
         if !self.outgoing.is_empty() {
-            return false;
+            return None;
         }
         match std::mem::replace(&mut self.outgoing.tail, Tail::Sent) {
             Tail::Finish => {
                 let header = FrameHeader::new(FrameType::Finish, 0, id.0);
                 out.push_message(header, &wire::Finish {});
                 self.request = self.request.on(RequestEvent::Finish).unwrap_or(self.request);
-                false
+                Some(false)
             }
             Tail::Status(status) => {
                 let event = if status.is_ok() {
@@ -498,11 +511,11 @@ impl Call {
                 let header = FrameHeader::new(FrameType::Status, 0, id.0);
                 out.push_message(header, &status.into_wire(metadata_max));
                 self.sent_response(event);
-                true
+                Some(true)
             }
             other => {
                 self.outgoing.tail = other;
-                false
+                None
             }
         }
     }

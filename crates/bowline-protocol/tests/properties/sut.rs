@@ -291,10 +291,12 @@ impl Sut {
         let knows = peer.core.peer_limits().message_max.is_some();
         let mut call = peer.core.call(id).expect("a call that the application holds");
         let had_room = call.has_room();
-        let sent = at_once && call.send_at_once(&Raw(payload.clone()), last, &mut peer.out);
-        let result = if sent { Ok(()) } else { call.send(payload.clone(), last) };
-        if sent {
-            self.moved(s);
+        let result = if at_once {
+            call.send_message(&Raw(payload.clone()), last, &mut peer.out)
+        } else {
+            call.send(payload.clone(), last)
+        };
+        if self.moved(s) > 0 {
             self.cover("message sent at once");
         }
         let handle = self.peers[s].calls.get_mut(&id).expect("held");

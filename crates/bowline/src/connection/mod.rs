@@ -409,11 +409,7 @@ impl State {
         let Some(mut call) = self.core.call(id) else { return Err(SendError::Closed) };
         match payload {
             Payload::Message(message) => {
-                if call.send_at_once(*message, last, &mut self.out) {
-                    return Ok(());
-                }
-                call.check_send(message.encoded_len())?;
-                call.send(messages::encode(*message), last)
+                call.send_message(*message, last, &mut self.out)
             }
             Payload::Bytes(bytes) => {
                 call.check_send(bytes.len())?;
