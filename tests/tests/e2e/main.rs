@@ -6,6 +6,7 @@ mod deadlines;
 mod drivers;
 mod drops;
 mod edges;
+mod encoding;
 mod failures;
 mod hostile;
 mod impostor;
