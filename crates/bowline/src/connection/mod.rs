@@ -408,9 +408,7 @@ impl State {
     ) -> Result<(), SendError> {
         let Some(mut call) = self.core.call(id) else { return Err(SendError::Closed) };
         match payload {
-            Payload::Message(message) => {
-                call.send_message(*message, last, &mut self.out)
-            }
+            Payload::Message(message) => call.send_message(*message, last, &mut self.out),
             Payload::Bytes(bytes) => {
                 call.check_send(bytes.len())?;
                 call.send(std::mem::take(bytes), last)
