@@ -48,6 +48,7 @@ impl Shared {
         let back = Channel::callback(Arc::clone(self));
         let mut reader = None;
         let mut batch = None;
+        let mut now = Instant::now();
         let mut state = self.lock();
         state.asked -= usize::from(asked);
         loop {
@@ -56,16 +57,16 @@ impl Shared {
                     self.give_reader(&mut state, reader);
                 }
                 if state.has_starts() && batch.is_none() {
-                    batch = Some(Instant::now());
+                    batch = Some(now);
                 }
                 state = self.run(state, start, &back);
-                if batch.is_some_and(|begun| begun.elapsed() > BATCH_MAX) {
-                    self.advance(&mut state, Instant::now());
+                now = Instant::now();
+                if batch.is_some_and(|begun| now.duration_since(begun) > BATCH_MAX) {
+                    self.advance(&mut state, now);
                     batch = None;
                 }
                 continue;
             }
-            let mut now = Instant::now();
             batch = None;
             self.advance(&mut state, now);
             if state.has_starts() {

@@ -44,12 +44,13 @@ impl Shared {
     ) -> (MutexGuard<'a, State>, R) {
         let mut reader = None;
         let result = loop {
-            self.advance(&mut state, now);
             if let Some(result) = result(&mut state) {
                 break result;
             }
-            // To wait for a message may owe the peer credit.
-            self.advance(&mut state, now);
+            // Only now: to wait for a message may owe the peer credit, which goes with what is sent.
+            if self.advance(&mut state, now) {
+                continue;
+            }
             // Others start what this thread would have started.
             self.ask_for_threads(&mut state);
             reader = reader.or_else(|| self.take_reader(&mut state));

@@ -1,12 +1,11 @@
 //! Threads that wait while another one reads, and how they are woken.
 
-use std::collections::HashMap;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use bowline_protocol::CallId;
+use bowline_protocol::{CallId, CallMap};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 
 use super::State;
@@ -39,8 +38,8 @@ impl Interest {
 /// The threads that wait on one connection and can be woken.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
-    recv: HashMap<CallId, Arc<Waker>>,
-    send: HashMap<CallId, Arc<Waker>>,
+    recv: CallMap<Arc<Waker>>,
+    send: CallMap<Arc<Waker>>,
     change: Vec<Arc<Waker>>,
 }
 
@@ -60,18 +59,18 @@ impl Waiters {
 
     pub(super) fn remove(&mut self, interest: Interest, waker: &Arc<Waker>) {
         match interest {
-            Interest::Recv(id) | Interest::Only(id) => drop(self.recv.remove(&id)),
-            Interest::Send(id) => drop(self.send.remove(&id)),
+            Interest::Recv(id) | Interest::Only(id) => drop(self.recv.remove(id)),
+            Interest::Send(id) => drop(self.send.remove(id)),
             Interest::Change => self.change.retain(|w| !Arc::ptr_eq(w, waker)),
         }
     }
 
     pub(super) fn wake_recv(&mut self, id: CallId) {
-        self.recv.remove(&id).iter().for_each(|waker| waker.wake());
+        self.recv.remove(id).iter().for_each(|waker| waker.wake());
     }
 
     pub(super) fn wake_send(&mut self, id: CallId) {
-        self.send.remove(&id).iter().for_each(|waker| waker.wake());
+        self.send.remove(id).iter().for_each(|waker| waker.wake());
     }
 
     pub(super) fn wake_call(&mut self, id: CallId) {
@@ -85,23 +84,21 @@ impl Waiters {
 
     /// The output has moved.
     pub(super) fn wake_output(&mut self) {
-        self.send.drain().for_each(|(_, waker)| waker.wake());
+        self.send.ids().into_iter().for_each(|id| self.wake_send(id));
         self.wake_change();
     }
 
     pub(super) fn wake_all(&mut self) {
-        self.recv.drain().for_each(|(_, waker)| waker.wake());
+        self.recv.ids().into_iter().for_each(|id| self.wake_recv(id));
         self.wake_output();
     }
 
     /// Wakes one of those who wait, if there is one, so that it reads or waits for room.
     pub(super) fn wake_one(&mut self) {
-        let first = |waiting: &mut HashMap<CallId, Arc<Waker>>| {
-            let id = *waiting.keys().next()?;
-            waiting.remove(&id)
-        };
+        // Of calls the latest: its answer is likely to be the last to come.
+        let latest = |waiting: &mut CallMap<Arc<Waker>>| waiting.remove(waiting.latest()?);
         let waker =
-            first(&mut self.recv).or_else(|| first(&mut self.send)).or_else(|| self.change.pop());
+            latest(&mut self.recv).or_else(|| latest(&mut self.send)).or_else(|| self.change.pop());
         waker.iter().for_each(|waker| waker.wake());
     }
 }
