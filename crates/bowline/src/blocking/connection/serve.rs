@@ -2,7 +2,7 @@
 //! them takes long, the keeper goes on reading and other threads run the rest.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bowline_protocol::CallId;
@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::reader::Read;
 use super::waiters::Interest;
-use super::{Seen, Shared, State};
+use super::{Guard, Seen, Shared, State};
 use crate::Status;
 use crate::arrivals::Arrival;
 use crate::blocking::Socket;
@@ -91,10 +91,10 @@ impl Shared {
     /// together with what the next ones answer.
     fn run<'a>(
         self: &'a Arc<Self>,
-        state: MutexGuard<'a, State>,
+        state: Guard<'a>,
         start: Arrival<dyn Service>,
         back: &Channel,
-    ) -> MutexGuard<'a, State> {
+    ) -> Guard<'a> {
         drop(state);
         let Arrival { route, call, message } = start;
         let id = call.call;

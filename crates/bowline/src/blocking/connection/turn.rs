@@ -1,7 +1,7 @@
 //! What the one who reads does: feeding the core, handing out what came of it, and writing.
 
 use std::io::{self, IoSlice};
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bowline_protocol::{Event, Side};
@@ -9,7 +9,7 @@ use rustix::net::{Shutdown, shutdown};
 
 use super::reader::{Read, Reader, Want};
 use super::waiters::Interest;
-use super::{Shared, State};
+use super::{Guard, Shared, State};
 
 /// A connection that nobody has read for so long was left alone; otherwise a thread was about to read.
 const UNREAD: Duration = Duration::from_millis(100);
@@ -22,11 +22,11 @@ impl Shared {
     /// Waits for input once, without the lock, and deals with it.
     pub(super) fn turn<'a>(
         self: &'a Arc<Self>,
-        mut state: MutexGuard<'a, State>,
+        mut state: Guard<'a>,
         reader: &mut Reader,
         interest: Interest,
         now: &mut Instant,
-    ) -> MutexGuard<'a, State> {
+    ) -> Guard<'a> {
         if reader.held && !state.blocked {
             self.digest(&mut state, reader, Read::Input, *now);
             return state;
