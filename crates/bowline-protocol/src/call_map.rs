@@ -122,6 +122,12 @@ impl<T> CallMap<T> {
         ids
     }
 
+    /// The call with the highest id.
+    #[must_use]
+    pub fn latest(&self) -> Option<CallId> {
+        self.places.keys().copied().max()
+    }
+
     /// All that is kept, in the order of the calls' ids.
     pub fn iter(&self) -> impl Iterator<Item = (CallId, &T)> {
         self.ids().into_iter().filter_map(|id| Some((id, self.get(id)?)))

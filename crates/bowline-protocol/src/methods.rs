@@ -45,6 +45,10 @@ impl PeerMethods {
             (None, "") => Err(PeerMisbehaved::MethodNumber { number, why: "not bound" }),
             (Some(_), _) => Err(PeerMisbehaved::MethodNumber { number, why: "bound already" }),
             (None, name) => {
+                if self.names.is_empty() {
+                    // Many connections never name more than one method.
+                    self.names.reserve_exact(slot + 1);
+                }
                 if self.names.len() <= slot {
                     self.names.resize(slot + 1, None);
                 }

@@ -77,6 +77,10 @@ impl<S: ?Sized> Arrivals<S> {
         }
         let route = self.router.find(&call.method)?;
         if number > 0 {
+            if self.numbered.is_empty() {
+                // Many connections never name more than one method.
+                self.numbered.reserve_exact(number + 1);
+            }
             if self.numbered.len() <= number {
                 self.numbered.resize(number + 1, None);
             }

@@ -63,3 +63,15 @@ impl<I: Iterator<Item = (CallId, u32)>> CollectMap for I {
         map
     }
 }
+
+#[test]
+fn the_latest_call_is_that_with_the_highest_id() {
+    let mut map = CallMap::new();
+    assert_eq!(map.latest(), None);
+    for id in [3, 9, 5] {
+        map.insert(CallId(id), ());
+    }
+    assert_eq!(map.latest(), Some(CallId(9)));
+    map.remove(CallId(9));
+    assert_eq!(map.latest(), Some(CallId(5)));
+}

@@ -42,8 +42,8 @@ pub(crate) struct Driver {
     socket: Arc<dyn Socket>,
     handlers: Handlers,
     input: BytesMut,
-    /// When the read buffer is given back, if nothing comes until then.
-    give_back: Option<Instant>,
+    /// When memory is given back, if nothing comes until then.
+    rest_at: Option<Instant>,
     read_size: usize,
     quiet_reads: u8,
     /// Input is held back until what must go first has been written.
@@ -85,7 +85,7 @@ impl Driver {
             socket,
             handlers,
             input: BytesMut::new(),
-            give_back: None,
+            rest_at: None,
             read_size: READ_IDLE,
             quiet_reads: 0,
             held: false,
@@ -168,7 +168,7 @@ impl Driver {
             return Poll::Ready(Turn::Input);
         }
         self.rest(&mut state, now);
-        let ring = [state.core.poll_timeout(), self.give_back].into_iter().flatten().min();
+        let ring = [state.core.poll_timeout(), self.rest_at].into_iter().flatten().min();
         state.armed = self.poll_timer(ring, cx);
         let hint = state.core.input_hint();
         let due =
@@ -186,6 +186,10 @@ impl Driver {
             return Poll::Ready(Turn::Again);
         } else {
             self.traffic = false;
+            if self.read_size == READ_IDLE {
+                // Many connections have a call now and then: none of them holds what a call needs.
+                self.give_back(&mut shared.lock());
+            }
         }
         read
     }
@@ -202,7 +206,8 @@ impl Driver {
                 Some(timer) => timer.as_mut().reset(at),
                 None => self.timer = Some(Box::pin(tokio::time::sleep_until(at))),
             }
-        } else if set.is_none() {
+        } else if set.is_none() || ring.is_none() && self.read_size == READ_IDLE {
+            self.timer = None;
             return None;
         }
         let timer = self.timer.as_mut()?;
@@ -216,21 +221,28 @@ impl Driver {
     /// Gives memory back when the connection has been quiet for a while.
     fn rest(&mut self, state: &mut State, now: Instant) {
         if self.input.capacity() <= READ_IDLE {
-            self.give_back = None;
-        } else if *self.give_back.get_or_insert(now + IDLE) <= now {
-            self.give_back = None;
-            state.core.settle();
-            state.core.shrink();
-            state.out.shrink();
-            state.spares.clear();
-            state.entries.shrink();
-            self.wakers = Vec::new();
-            self.starts = Vec::new();
+            self.rest_at = None;
+        } else if *self.rest_at.get_or_insert(now + IDLE) <= now {
+            self.rest_at = None;
+            self.give_back(state);
             if self.input.is_empty() {
-                self.input = BytesMut::new();
                 self.read_size = READ_IDLE;
                 self.quiet_reads = 0;
             }
+        }
+    }
+
+    /// Gives all memory back that nothing is in.
+    fn give_back(&mut self, state: &mut State) {
+        state.core.settle();
+        state.core.shrink();
+        state.out.shrink();
+        state.spares.clear();
+        state.entries.shrink();
+        self.wakers = Vec::new();
+        self.starts = Vec::new();
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
         }
     }
 
@@ -296,7 +308,7 @@ impl Driver {
         // The turn that found the input has just looked.
         let now = state.clock;
         self.held = false;
-        self.give_back = None;
+        self.rest_at = None;
         state.core.settle();
         loop {
             let before = self.input.len();

@@ -22,6 +22,7 @@ mod watch;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,7 +37,7 @@ pub(super) use self::calls::Received;
 use self::reader::Reader;
 pub(super) use self::reader::poll;
 pub(super) use self::serve::Duty;
-use self::waiters::{Interest, Waiters};
+use self::waiters::{Interest, Waiters, Woken};
 pub(super) use self::watch::{Seen, Watch};
 use super::Socket;
 use super::service::Service;
@@ -94,6 +95,33 @@ pub(super) struct State {
     closed: bool,
 }
 
+/// The state, locked. Threads that are woken meanwhile are told once it is unlocked.
+struct Guard<'a> {
+    state: MutexGuard<'a, State>,
+    /// Dropped after the lock.
+    woken: Woken,
+}
+
+impl Deref for Guard<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Guard<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.woken = self.state.waiters.take_woken();
+    }
+}
+
 impl Shared {
     pub(super) fn new(
         socket: Arc<dyn Socket>,
@@ -130,9 +158,10 @@ impl Shared {
         &self.peer
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> Guard<'_> {
         // A panic under the lock is a bug of ours; what the state says still holds call by call.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Guard { state, woken: Woken::default() }
     }
 
     /// Changes the state, and sends what came of it.

@@ -4,7 +4,7 @@
 //! but that is set by a system call of its own and coarse. So it is set only where it must be shorter
 //! than the one in force, somewhat shorter than asked for, so that a later wait of about the same
 //! length need not set it again; what is left then is waited for with `poll`, which is exact. A wait
-//! that ends too early does no harm.
+//! that ends too early does no harm. Once no time limit has been needed for a while, it is taken away.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -27,6 +27,8 @@ const READ_MAX: usize = 128 * 1024;
 const QUIET_READS: u8 = 32;
 /// A connection that was quiet for so long gives a large read buffer back.
 const IDLE: Duration = Duration::from_millis(100);
+/// Waits in a row that need no time limit before the socket's is taken away.
+const NEEDLESS_MAX: u8 = 16;
 /// Shorter waits are bounded by `poll`: the time limit of a socket counts in the system's ticks, which
 /// are up to 10 ms long.
 const SHORT: Duration = Duration::from_millis(80);
@@ -45,6 +47,8 @@ pub(super) struct Reader {
     quiet_reads: u8,
     /// The time limit of the socket.
     limit: Option<Duration>,
+    /// Waits in a row that did not need it.
+    needless: u8,
     /// The last wait ended without input.
     timed_out: bool,
 }
@@ -83,6 +87,7 @@ impl Reader {
             read_size: READ_MIN,
             quiet_reads: 0,
             limit: None,
+            needless: 0,
             timed_out: false,
         }
     }
@@ -153,10 +158,12 @@ impl Reader {
 
     /// Bounds a `recv` by about this; false if the system will not.
     fn set_limit(&mut self, left: Option<Duration>) -> bool {
+        self.needless = if left.is_none() { self.needless.saturating_add(1) } else { 0 };
         let wanted = match (left, self.limit) {
             (None, None) => return true,
             (Some(left), Some(limit)) if limit <= left && !self.timed_out => return true,
-            (None, Some(_)) if !self.timed_out => return true,
+            // A wait with a limit costs more, as the system sets a timer for it.
+            (None, Some(_)) if !self.timed_out && self.needless < NEEDLESS_MAX => return true,
             (left, _) => left.map(|left| left / 8 * 7),
         };
         let set = set_socket_timeout(self.socket.as_fd(), Timeout::Recv, wanted);

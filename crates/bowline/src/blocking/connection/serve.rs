@@ -2,7 +2,7 @@
 //! them takes long, the keeper goes on reading and other threads run the rest.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bowline_protocol::CallId;
@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::reader::Read;
 use super::waiters::Interest;
-use super::{Seen, Shared, State};
+use super::{Guard, Seen, Shared, State};
 use crate::Status;
 use crate::arrivals::Arrival;
 use crate::blocking::Socket;
@@ -48,6 +48,7 @@ impl Shared {
         let back = Channel::callback(Arc::clone(self));
         let mut reader = None;
         let mut batch = None;
+        let mut now = Instant::now();
         let mut state = self.lock();
         state.asked -= usize::from(asked);
         loop {
@@ -56,16 +57,16 @@ impl Shared {
                     self.give_reader(&mut state, reader);
                 }
                 if state.has_starts() && batch.is_none() {
-                    batch = Some(Instant::now());
+                    batch = Some(now);
                 }
                 state = self.run(state, start, &back);
-                if batch.is_some_and(|begun| begun.elapsed() > BATCH_MAX) {
-                    self.advance(&mut state, Instant::now());
+                now = Instant::now();
+                if batch.is_some_and(|begun| now.duration_since(begun) > BATCH_MAX) {
+                    self.advance(&mut state, now);
                     batch = None;
                 }
                 continue;
             }
-            let mut now = Instant::now();
             batch = None;
             self.advance(&mut state, now);
             if state.has_starts() {
@@ -88,12 +89,7 @@ impl Shared {
 
     /// Runs a handler without the lock, and takes in what it answers. That is written by the caller,
     /// together with what the next ones answer.
-    fn run<'a>(
-        self: &'a Arc<Self>,
-        state: MutexGuard<'a, State>,
-        start: Arrival,
-        back: &Channel,
-    ) -> MutexGuard<'a, State> {
+    fn run<'a>(self: &'a Arc<Self>, state: Guard<'a>, start: Arrival, back: &Channel) -> Guard<'a> {
         drop(state);
         let Arrival { route, call, message } = start;
         let route = self.router.route(route);

@@ -1,7 +1,7 @@
 //! What the one who reads does: feeding the core, handing out what came of it, and writing.
 
 use std::io::{self, IoSlice};
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bowline_protocol::{Event, Side};
@@ -9,7 +9,7 @@ use rustix::net::{Shutdown, shutdown};
 
 use super::reader::{Read, Reader, Want};
 use super::waiters::Interest;
-use super::{Shared, State};
+use super::{Guard, Shared, State};
 
 /// A connection that nobody has read for so long was left alone; otherwise a thread was about to read.
 const UNREAD: Duration = Duration::from_millis(100);
@@ -22,11 +22,11 @@ impl Shared {
     /// Waits for input once, without the lock, and deals with it.
     pub(super) fn turn<'a>(
         self: &'a Arc<Self>,
-        mut state: MutexGuard<'a, State>,
+        mut state: Guard<'a>,
         reader: &mut Reader,
         interest: Interest,
         now: &mut Instant,
-    ) -> MutexGuard<'a, State> {
+    ) -> Guard<'a> {
         if reader.held && !state.blocked {
             self.digest(&mut state, reader, Read::Input, *now);
             return state;
@@ -84,10 +84,12 @@ impl Shared {
     }
 
     /// Does what is due, hands out what there is to tell, and writes, until there is nothing more of
-    /// it.
-    pub(super) fn advance(self: &Arc<Self>, state: &mut State, now: Instant) {
+    /// it. Whether anything has happened but that bytes were written: then whoever waits has to look
+    /// again.
+    pub(super) fn advance(self: &Arc<Self>, state: &mut State, now: Instant) -> bool {
         let is_due = |state: &State| state.core.poll_timeout().is_some_and(|timer| timer <= now);
-        if is_due(state) {
+        let mut happened = is_due(state);
+        if happened {
             self.catch_up(state, now);
             if is_due(state) {
                 state.core.handle_timeout(now);
@@ -95,10 +97,10 @@ impl Shared {
         }
         loop {
             // Before the output: a call that has no handler is answered.
-            self.handle_events(state);
-            self.write(state, now);
+            happened |= self.handle_events(state);
+            happened |= self.write(state, now);
             if !state.core.has_events() {
-                return;
+                return happened;
             }
         }
     }
@@ -121,12 +123,17 @@ impl Shared {
         state.reader = Some(reader);
     }
 
-    /// Writes as much as the socket takes.
-    fn write(&self, state: &mut State, now: Instant) {
+    /// Writes as much as the socket takes. Whether it is no longer full, or takes nothing any more.
+    fn write(&self, state: &mut State, now: Instant) -> bool {
         let was_blocked = state.blocked;
-        self.fill_socket(state, now);
+        let mut happened = false;
+        if state.core.wants_transmit() || !state.out.is_empty() {
+            happened = self.fill_socket(state, now);
+        }
+        self.end_writing(state);
         if was_blocked && !state.blocked {
             state.waiters.wake_output();
+            happened = true;
         } else if state.blocked
             && state.reader.is_some()
             && let Some(served) = &self.served
@@ -134,30 +141,38 @@ impl Shared {
             // The keeper might be waiting for input alone.
             served.workers.on_unread();
         }
+        happened
     }
 
-    fn fill_socket(&self, state: &mut State, now: Instant) {
-        while state.core.wants_transmit() || !state.out.is_empty() {
-            // Somebody waits until there is room, and writes then.
-            if state.closed || state.blocked && state.watchers > 0 {
-                return;
-            }
+    /// Whether the socket takes nothing any more.
+    fn fill_socket(&self, state: &mut State, now: Instant) -> bool {
+        // Somebody waits until there is room, and writes then.
+        if state.closed || state.blocked && state.watchers > 0 {
+            return false;
+        }
+        let mut failed = false;
+        loop {
             // Also once all is written: the core watches whether the output moves.
             state.core.poll_transmit(&mut state.out, now);
-            while !state.out.is_empty() {
-                state.blocked = false;
-                match state.write_once() {
-                    Ok(()) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        state.blocked = true;
-                        return;
-                    }
-                    Err(_) => state.core.handle_write_failed(now),
-                }
-                state.core.poll_transmit(&mut state.out, now);
-            }
             state.blocked = false;
+            if state.out.is_empty() {
+                return failed;
+            }
+            match state.write_once() {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    state.blocked = true;
+                    return failed;
+                }
+                Err(_) => {
+                    state.core.handle_write_failed(now);
+                    failed = true;
+                }
+            }
         }
+    }
+
+    fn end_writing(&self, state: &mut State) {
         if state.core.is_write_ended() && !state.shut {
             state.shut = true;
             // A peer that is gone cannot be told; reading finds that out.
@@ -165,9 +180,11 @@ impl Shared {
         }
     }
 
-    /// Hands out what the core has to tell.
-    pub(super) fn handle_events(&self, state: &mut State) {
+    /// Hands out what the core has to tell. Whether there was anything.
+    pub(super) fn handle_events(&self, state: &mut State) -> bool {
+        let mut any = false;
         while let Some(event) = state.core.poll_event() {
+            any = true;
             match event {
                 Event::Request(call) => {
                     let start = state.arrivals.on_request(&mut state.core, call);
@@ -193,6 +210,7 @@ impl Shared {
                 _ => state.waiters.wake_change(),
             }
         }
+        any
     }
 
     /// The connection has ended: nobody waits on it any longer.

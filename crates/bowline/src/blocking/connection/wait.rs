@@ -1,6 +1,6 @@
 //! Waiting on a connection: reading it oneself, or sleeping while another thread does.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bowline_protocol::CallId;
@@ -8,7 +8,7 @@ use rustix::event::PollFlags;
 
 use super::reader::Reader;
 use super::waiters::Interest;
-use super::{Shared, State};
+use super::{Guard, Shared, State};
 
 impl Shared {
     /// Waits until there is a result; looks again whenever something has come.
@@ -23,7 +23,7 @@ impl Shared {
     /// As [`wait`](Self::wait), for one who holds the lock.
     pub(super) fn wait_from<'a, R>(
         self: &'a Arc<Self>,
-        state: MutexGuard<'a, State>,
+        state: Guard<'a>,
         now: Instant,
         interest: Interest,
         result: impl FnMut(&mut State) -> Option<R>,
@@ -37,19 +37,20 @@ impl Shared {
     /// then.
     pub(super) fn wait_locked<'a, R>(
         self: &'a Arc<Self>,
-        mut state: MutexGuard<'a, State>,
+        mut state: Guard<'a>,
         mut now: Instant,
         interest: Interest,
         mut result: impl FnMut(&mut State) -> Option<R>,
-    ) -> (MutexGuard<'a, State>, R) {
+    ) -> (Guard<'a>, R) {
         let mut reader = None;
         let result = loop {
-            self.advance(&mut state, now);
             if let Some(result) = result(&mut state) {
                 break result;
             }
-            // To wait for a message may owe the peer credit.
-            self.advance(&mut state, now);
+            // Only now: to wait for a message may owe the peer credit, which goes with what is sent.
+            if self.advance(&mut state, now) {
+                continue;
+            }
             // Others start what this thread would have started.
             self.ask_for_threads(&mut state);
             reader = reader.or_else(|| self.take_reader(&mut state));
@@ -67,7 +68,7 @@ impl Shared {
 
     /// Waits until what a call has sent is in the socket, or the call is over: nobody else might be
     /// there to write the rest.
-    pub(super) fn wait_written(self: &Arc<Self>, state: MutexGuard<'_, State>, id: CallId) {
+    pub(super) fn wait_written(self: &Arc<Self>, state: Guard<'_>, id: CallId) {
         if state.blocked {
             let written = |state: &mut State| (!state.blocked || !state.may_send(id)).then_some(());
             self.wait_from(state, Instant::now(), Interest::Send(id), written);
@@ -100,10 +101,10 @@ impl Shared {
     /// Sleeps until there is something for this thread, until it shall read, or until a timer rings.
     pub(super) fn sleep<'a>(
         self: &'a Arc<Self>,
-        mut state: MutexGuard<'a, State>,
+        mut state: Guard<'a>,
         interest: Interest,
         now: &mut Instant,
-    ) -> MutexGuard<'a, State> {
+    ) -> Guard<'a> {
         let left = state.core.poll_timeout().map(|timer| timer.saturating_duration_since(*now));
         let unwatched = state.socket.clone().filter(|_| state.is_unwatched());
         let waker = state.waiters.add(interest, unwatched.is_some());
@@ -116,7 +117,9 @@ impl Shared {
             state = self.lock();
             state.watchers -= 1;
         } else {
-            state = waker.sleep(state, left);
+            drop(state);
+            waker.sleep(left);
+            state = self.lock();
         }
         state.waiters.remove(interest, &waker);
         *now = Instant::now();
@@ -124,9 +127,10 @@ impl Shared {
     }
 
     /// Before a thread turns to something else: whoever else waits goes on reading, or waits for room
-    /// in the socket.
-    pub(super) fn leave(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
-        if state.reader.is_some() || state.is_unwatched() {
+    /// in the socket. One who has been woken already does so, or passes here in turn.
+    pub(super) fn leave(self: &Arc<Self>, mut state: Guard<'_>) {
+        let deserted = state.reader.is_some() || state.is_unwatched();
+        if deserted && !state.waiters.are_coming() {
             state.waiters.wake_one();
         }
         self.ask_for_threads(&mut state);

@@ -1,15 +1,13 @@
 //! Threads that wait while another one reads, and how they are woken.
 
-use std::collections::HashMap;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use bowline_protocol::CallId;
+use bowline_protocol::{CallId, CallMap};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 
-use super::State;
 use super::reader::{poll, poll_one};
 
 /// How long a thread that cannot be woken waits at a time.
@@ -37,18 +35,24 @@ impl Interest {
 }
 
 /// The threads that wait on one connection and can be woken.
+///
+/// They are told once the lock is released, so that none wakes only to wait for the lock.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
-    recv: HashMap<CallId, Arc<Waker>>,
-    send: HashMap<CallId, Arc<Waker>>,
+    recv: CallMap<Arc<Waker>>,
+    send: CallMap<Arc<Waker>>,
     change: Vec<Arc<Waker>>,
+    /// Those who are to be told.
+    woken: Woken,
+    /// Threads that are no longer among those who wait, and have not got the lock since.
+    coming: usize,
 }
 
 impl Waiters {
     /// Adds this thread, which is about to sleep, or to wait for the socket.
     pub(super) fn add(&mut self, interest: Interest, polling: bool) -> Arc<Waker> {
         let current = Waker::current();
-        current.set_polling(polling);
+        current.prepare(polling);
         let waker = Arc::clone(&current);
         match interest {
             Interest::Recv(id) | Interest::Only(id) => drop(self.recv.insert(id, waker)),
@@ -58,20 +62,45 @@ impl Waiters {
         current
     }
 
+    /// This thread has waited, and has the lock again.
     pub(super) fn remove(&mut self, interest: Interest, waker: &Arc<Waker>) {
+        if waker.is_called.swap(false, Ordering::Relaxed) {
+            self.coming -= 1;
+            return;
+        }
         match interest {
-            Interest::Recv(id) | Interest::Only(id) => drop(self.recv.remove(&id)),
-            Interest::Send(id) => drop(self.send.remove(&id)),
+            Interest::Recv(id) | Interest::Only(id) => drop(self.recv.remove(id)),
+            Interest::Send(id) => drop(self.send.remove(id)),
             Interest::Change => self.change.retain(|w| !Arc::ptr_eq(w, waker)),
         }
     }
 
+    /// Threads have been woken that have not got the lock yet. Each of them looks what there is to do on the
+    /// connection before it leaves or waits again.
+    pub(super) const fn are_coming(&self) -> bool {
+        self.coming > 0
+    }
+
+    fn wake(&mut self, waker: Option<Arc<Waker>>) {
+        let Some(waker) = waker else { return };
+        waker.is_called.store(true, Ordering::Relaxed);
+        self.coming += 1;
+        self.woken.0.push(waker);
+    }
+
+    /// Those who are to be told, which happens when this is dropped: without the lock.
+    pub(super) fn take_woken(&mut self) -> Woken {
+        std::mem::take(&mut self.woken)
+    }
+
     pub(super) fn wake_recv(&mut self, id: CallId) {
-        self.recv.remove(&id).iter().for_each(|waker| waker.wake());
+        let waker = self.recv.remove(id);
+        self.wake(waker);
     }
 
     pub(super) fn wake_send(&mut self, id: CallId) {
-        self.send.remove(&id).iter().for_each(|waker| waker.wake());
+        let waker = self.send.remove(id);
+        self.wake(waker);
     }
 
     pub(super) fn wake_call(&mut self, id: CallId) {
@@ -80,39 +109,59 @@ impl Waiters {
     }
 
     pub(super) fn wake_change(&mut self) {
-        self.change.drain(..).for_each(|waker| waker.wake());
+        for waker in std::mem::take(&mut self.change) {
+            self.wake(Some(waker));
+        }
     }
 
     /// The output has moved.
     pub(super) fn wake_output(&mut self) {
-        self.send.drain().for_each(|(_, waker)| waker.wake());
+        self.send.ids().into_iter().for_each(|id| self.wake_send(id));
         self.wake_change();
     }
 
     pub(super) fn wake_all(&mut self) {
-        self.recv.drain().for_each(|(_, waker)| waker.wake());
+        self.recv.ids().into_iter().for_each(|id| self.wake_recv(id));
         self.wake_output();
     }
 
     /// Wakes one of those who wait, if there is one, so that it reads or waits for room.
     pub(super) fn wake_one(&mut self) {
-        let first = |waiting: &mut HashMap<CallId, Arc<Waker>>| {
-            let id = *waiting.keys().next()?;
-            waiting.remove(&id)
-        };
+        // Of calls the latest: its answer is likely to be the last to come.
+        let latest = |waiting: &mut CallMap<Arc<Waker>>| waiting.remove(waiting.latest()?);
         let waker =
-            first(&mut self.recv).or_else(|| first(&mut self.send)).or_else(|| self.change.pop());
-        waker.iter().for_each(|waker| waker.wake());
+            latest(&mut self.recv).or_else(|| latest(&mut self.send)).or_else(|| self.change.pop());
+        self.wake(waker);
+    }
+}
+
+/// Threads that are woken when this is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Woken(Vec<Arc<Waker>>);
+
+impl Drop for Woken {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|waker| waker.wake());
     }
 }
 
 /// What wakes one thread, on whichever connection it waits.
 #[derive(Debug, Default)]
 pub(super) struct Waker {
+    bell: Mutex<Bell>,
     condvar: Condvar,
     /// Made when the thread first waits for a socket and for this at the same time.
     event: OnceLock<OwnedFd>,
     polling: AtomicBool,
+    /// It is no longer among those who wait. Written under the connection's lock alone.
+    is_called: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Bell {
+    rung: bool,
+    /// Somebody sleeps until it rings: else telling the system would be in vain.
+    awaited: bool,
 }
 
 impl Waker {
@@ -124,39 +173,52 @@ impl Waker {
         CURRENT.with(Arc::clone)
     }
 
-    /// Under the lock of the connection, as all of these.
+    fn bell(&self) -> MutexGuard<'_, Bell> {
+        self.bell.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Without the lock of the connection. A thread that has gone on by itself meanwhile is woken from
+    /// its next wait for nothing, which does no harm; one that has not is woken from this.
     fn wake(&self) {
         match self.event.get() {
             Some(event) if self.polling.load(Ordering::Relaxed) => {
                 // It cannot fail: nobody counts as far as it can.
                 let _ = rustix::io::write(event, &1_u64.to_ne_bytes());
             }
-            _ => self.condvar.notify_one(),
-        }
-    }
-
-    /// Gives the lock away until it is woken, or the time is over.
-    pub(super) fn sleep<'a>(
-        &self,
-        state: MutexGuard<'a, State>,
-        left: Option<Duration>,
-    ) -> MutexGuard<'a, State> {
-        match left {
-            None => self.condvar.wait(state).unwrap_or_else(PoisonError::into_inner),
-            Some(left) => {
-                let waited = self.condvar.wait_timeout(state, left);
-                waited.unwrap_or_else(PoisonError::into_inner).0
+            _ => {
+                let mut bell = self.bell();
+                bell.rung = true;
+                if bell.awaited {
+                    drop(bell);
+                    self.condvar.notify_one();
+                }
             }
         }
     }
 
-    /// Says how it is to be woken.
-    fn set_polling(&self, yes: bool) {
-        if yes && self.event.get().is_none() {
+    /// Without the lock of the connection: until it is woken, or the time is over.
+    pub(super) fn sleep(&self, left: Option<Duration>) {
+        let mut bell = self.bell();
+        bell.awaited = true;
+        let silent = |bell: &mut Bell| !bell.rung;
+        bell = match left {
+            None => self.condvar.wait_while(bell, silent).unwrap_or_else(PoisonError::into_inner),
+            Some(left) => {
+                let waited = self.condvar.wait_timeout_while(bell, left, silent);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        bell.awaited = false;
+    }
+
+    /// Under the lock of the connection, before a wait: says how it is to be woken.
+    fn prepare(&self, polling: bool) {
+        if polling && self.event.get().is_none() {
             let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
             let _ = eventfd(0, flags).map(|event| self.event.set(event));
         }
-        self.polling.store(yes, Ordering::Relaxed);
+        self.polling.store(polling, Ordering::Relaxed);
+        self.bell().rung = false;
     }
 
     /// Without the lock: until the socket is ready, it is woken, or the time is over; what the socket is

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bowline_unix::RawSocket;
 
-use super::{READ_MIN, Read, Reader, Want};
+use super::{NEEDLESS_MAX, READ_MIN, Read, Reader, Want};
 use crate::blocking::connection::waiters::{Interest, Waiters};
 
 fn pair() -> (RawSocket, Reader) {
@@ -53,6 +53,24 @@ fn the_limit_of_the_socket_is_set_only_where_it_must_be_shorter() {
 }
 
 #[test]
+fn a_limit_that_is_no_longer_needed_is_lifted() {
+    let (far, mut reader) = pair();
+    read(&far, &mut reader, Some(Duration::from_secs(1000)));
+    for _ in 1..NEEDLESS_MAX {
+        read(&far, &mut reader, None);
+        assert!(reader.limit.is_some());
+    }
+    // Needed again, it counts anew.
+    read(&far, &mut reader, Some(Duration::from_secs(1000)));
+    for _ in 1..NEEDLESS_MAX {
+        read(&far, &mut reader, None);
+        assert!(reader.limit.is_some());
+    }
+    read(&far, &mut reader, None);
+    assert_eq!(reader.limit, None);
+}
+
+#[test]
 fn a_wait_ends_at_its_time() {
     let (_far, mut reader) = pair();
     for left in [Duration::ZERO, Duration::from_millis(10), Duration::from_millis(120)] {
@@ -72,6 +90,7 @@ fn a_wait_ends_when_it_is_woken() {
     let mut waiters = Waiters::default();
     let waker = waiters.add(Interest::Change, true);
     waiters.wake_change();
+    drop(waiters.take_woken());
     assert_eq!(reader.wait(Want { waker: Some(&waker), ..want(None) }), Read::Nothing);
 }
 
