@@ -175,7 +175,7 @@ fn a_token_is_asked_for(place: &Place) {
 // [PNG-001]
 fn keepalive_finds_a_peer_that_has_stopped(place: &Place) {
     let mut limits = Limits::accepting();
-    limits.keepalive = Some(Duration::from_millis(50));
+    limits.keepalive = Some(Duration::from_millis(200));
     let gauge = Gauge::new();
     let counted = gauge.clone();
     let script = Script::new().upload(move |request| {
@@ -189,7 +189,7 @@ fn keepalive_finds_a_peer_that_has_stopped(place: &Place) {
     let (sender, reply) = client.upload(()).expect("opens");
     gauge.live(1);
     let waiting = thread::spawn(|| reply.wait());
-    thread::sleep(Duration::from_millis(300));
+    thread::sleep(Duration::from_millis(900));
     assert!(!waiting.is_finished(), "the client lives");
     sender.finish();
     waiting.join().expect("no panic").expect_err("it says so");
