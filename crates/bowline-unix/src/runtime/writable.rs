@@ -74,11 +74,12 @@ impl Writable {
                 Err(error) => return Poll::Ready(Err(error)),
             },
         };
-        copy.streak = 0;
         let result = copy.poll_send(cx, socket, data);
-        let replaced = match &result {
-            Poll::Pending => copy.waiting.replace(cx.waker().clone()),
-            Poll::Ready(_) => copy.waiting.take(),
+        let replaced = if result.is_pending() {
+            copy.streak = 0;
+            copy.waiting.replace(cx.waker().clone())
+        } else {
+            copy.waiting.take()
         };
         drop(slot);
         // Not under the lock: with a waker may go a task that owns this very socket.
@@ -100,8 +101,9 @@ impl Writable {
     fn try_registered(&self, socket: &RawSocket, data: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut slot = self.lock();
         let Some(copy) = &mut *slot else { return socket.try_send(data) };
-        let sent = copy.try_send(socket, data)?;
-        copy.streak += 1;
+        let result = copy.try_send(socket, data);
+        copy.streak = if is_short(&result, data) { 0 } else { copy.streak + 1 };
+        let sent = result?;
         if copy.streak < STREAK {
             return Ok(sent);
         }
