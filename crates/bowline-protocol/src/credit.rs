@@ -84,6 +84,11 @@ impl RecvCredit {
         Ok(())
     }
 
+    /// What costs so much may arrive.
+    pub(crate) const fn covers(&self, cost: u64) -> bool {
+        self.received + cost <= self.granted - self.owed
+    }
+
     /// Counts what the application has taken, or what was discarded.
     pub(crate) fn take(&mut self, cost: u64) {
         self.taken += cost;

@@ -31,7 +31,8 @@ pub struct Limits {
     /// Calls that the peer may have open at once. At least 64 on an accepting side; a connecting
     /// side takes no calls at all unless this is raised from 0.
     pub calls_max: u32,
-    /// Credit in bytes with which each call starts. At least 65,536.
+    /// Credit in bytes with which each call starts. At least 65,536. A sender that fills its socket
+    /// (208 KiB on Linux) before it lacks credit does not wait for CREDIT.
     pub window: u64,
     /// Credit in bytes that is granted beyond what the rules ask for, when any is granted: so a
     /// fast stream needs one CREDIT for each `window_ahead` bytes, not one for each message.
@@ -69,7 +70,7 @@ impl Limits {
     pub const fn accepting() -> Self {
         Self {
             calls_max: 1024,
-            window: 128 * 1024,
+            window: 256 * 1024,
             window_ahead: 128 * 1024,
             frame_max: 128 * 1024,
             metadata_max: METADATA_LEAST,

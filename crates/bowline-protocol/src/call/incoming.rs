@@ -89,15 +89,42 @@ impl Incoming {
         }
     }
 
-    /// Takes the body of a DATA frame whose place in the call's state has been checked.
+    /// The body of this DATA frame can be stored as it comes: a further piece of a message in
+    /// progress, with which nothing is wrong.
+    pub(crate) fn is_storable(&self, header: &FrameHeader, message_max: u64) -> bool {
+        let Some(partial) = &self.partial else { return false };
+        let length = u64::from(header.length);
+        let left = partial.length - partial.received;
+        let fits = if header.more() { length < left } else { length == left };
+        fits && length > 0
+            && header.fds == 0
+            && partial.length <= message_max
+            && self.credit.covers(length)
+    }
+
+    /// Stores the next bytes of a piece whose frame is not complete;
+    /// [`accept`](Self::accept) counts them.
+    pub(crate) fn store(&mut self, bytes: &[u8], spares: &mut SpareBuffers) {
+        if let Some(partial) = self.partial.as_mut().filter(|_| !self.discarding) {
+            partial.store(bytes, spares);
+        }
+    }
+
+    /// Takes the body of a DATA frame whose place in the call's state has been checked; none if it
+    /// was stored as it came.
     pub(crate) fn accept(
         &mut self,
         header: &FrameHeader,
-        body: Bytes,
+        body: Option<Bytes>,
         descriptors: Range<u64>,
         message_max: u64,
         spares: &mut SpareBuffers,
     ) -> Result<Arrived, PeerMisbehaved> {
+        let Some(body) = body else {
+            let length = u64::from(header.length);
+            self.receive(header, length)?;
+            return self.add_piece(header, length, &[], message_max, spares);
+        };
         if self.partial.is_none() && !header.more() {
             return self.accept_whole(header, body, descriptors, message_max);
         }
@@ -111,7 +138,7 @@ impl Incoming {
             self.receive(header, body.len() as u64)?;
             body
         };
-        self.add_piece(header, &body, message_max, spares)
+        self.add_piece(header, body.len() as u64, &body, message_max, spares)
     }
 
     // [MSG-001]
@@ -167,11 +194,13 @@ impl Incoming {
         self.credit.receive(cost).map_err(|excess| PeerMisbehaved::CreditExceeded { call, excess })
     }
 
+    /// Counts a piece; `rest` is what of it is still to be stored.
     // [MSG-003]
     fn add_piece(
         &mut self,
         header: &FrameHeader,
-        piece: &Bytes,
+        piece: u64,
+        rest: &[u8],
         message_max: u64,
         spares: &mut SpareBuffers,
     ) -> Result<Arrived, PeerMisbehaved> {
@@ -180,12 +209,12 @@ impl Incoming {
         let length = partial.length;
         if self.discarding {
             let first_cost = if partial.received == 0 { partial.cost - length } else { 0 };
-            self.credit.take(first_cost + piece.len() as u64);
+            self.credit.take(first_cost + piece);
         }
-        if piece.is_empty() {
+        if piece == 0 {
             return Err(PeerMisbehaved::EmptyPiece { call });
         }
-        partial.received += piece.len() as u64;
+        partial.received += piece;
         if partial.received > length {
             return Err(PeerMisbehaved::MessageOverrun { call, length });
         }
@@ -206,12 +235,7 @@ impl Incoming {
         if length > message_max {
             return Ok(Arrived::TooLong { length, dropped: 0..0 });
         }
-        if partial.bytes.capacity() == 0
-            && let Some(spare) = spares.take(piece.len())
-        {
-            partial.bytes = spare;
-        }
-        partial.store(piece);
+        partial.store(rest, spares);
         if complete && let Some(partial) = self.partial.take() {
             let Partial { bytes, descriptors, .. } = *partial;
             self.push(Message { payload: spares.freeze(bytes), descriptors });
@@ -323,7 +347,12 @@ impl Incoming {
 impl Partial {
     /// Memory grows with what arrives: at most to twice of it, never beyond the message.
     // [MSG-008]
-    fn store(&mut self, piece: &[u8]) {
+    fn store(&mut self, piece: &[u8], spares: &mut SpareBuffers) {
+        if self.bytes.capacity() == 0
+            && let Some(spare) = spares.take(piece.len())
+        {
+            self.bytes = spare;
+        }
         let needed = self.bytes.len() + piece.len();
         if self.bytes.capacity() < needed {
             let length = usize::try_from(self.length).unwrap_or(usize::MAX);

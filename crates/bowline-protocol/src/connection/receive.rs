@@ -42,6 +42,9 @@ pub(super) struct Receive {
     skipping: usize,
     /// Bytes that are missing to the next whole frame.
     missing: usize,
+    /// A frame whose body is stored as it comes: its header has been taken, and `missing` bytes of
+    /// the body have not.
+    piece: Option<FrameHeader>,
     /// Calls with messages that are slices of the read buffer.
     pub(super) fresh: Vec<CallId>,
     pub(super) spares: SpareBuffers,
@@ -63,6 +66,7 @@ impl Receive {
             frame_deadline: None,
             skipping: 0,
             missing: 0,
+            piece: None,
             fresh: Vec::new(),
             spares: SpareBuffers::new(),
             buffer_len: 0,
@@ -108,6 +112,7 @@ impl Connection {
             // [CLS-004]
             input.clear();
             self.receive.missing = 0;
+            self.receive.piece = None;
             return;
         }
         if self.receive.missing == 0 {
@@ -205,6 +210,9 @@ impl Connection {
             }
             self.receive.frame_deadline = None;
         }
+        if let Some(header) = self.receive.piece {
+            return self.take_piece(&header, input);
+        }
         let Some(header) = input.first_chunk::<HEADER_LEN>().map(FrameHeader::decode) else {
             self.receive.missing = if input.is_empty() { 0 } else { HEADER_LEN - input.len() };
             return Ok(false);
@@ -225,6 +233,13 @@ impl Connection {
         }
         let total = HEADER_LEN + header.length as usize;
         if input.len() < total {
+            if let Some(Place::Live(id)) = place
+                && kind == FrameType::Data
+                && self.begin_piece(id, &header)
+            {
+                input.advance(HEADER_LEN);
+                return Ok(true);
+            }
             self.receive.missing = total - input.len();
             return Ok(false);
         }
@@ -236,7 +251,7 @@ impl Connection {
         {
             let mut frame = input.split_to(total);
             frame.advance(HEADER_LEN);
-            self.on_data(id, &header, frame.freeze(), descriptors)?;
+            self.on_data(id, &header, Some(frame.freeze()), descriptors)?;
             return Ok(true);
         }
         // Bodies that are not kept are read where they are.
@@ -246,6 +261,44 @@ impl Connection {
             Some(Place::Skip) | None => self.on_connection_frame(&header, kind, body)?,
         }
         input.advance(total);
+        Ok(true)
+    }
+
+    /// Whether a frame that is not complete goes to where its message is put together, as far as it
+    /// is there: so it need not be moved from one read buffer to the next.
+    fn begin_piece(&mut self, id: CallId, header: &FrameHeader) -> bool {
+        let message_max = self.config.limits.message_max;
+        let call = self.calls.get(id).filter(|call| call.incoming.is_storable(header, message_max));
+        if call.is_some() {
+            self.receive.piece = Some(*header);
+            self.receive.missing = header.length as usize;
+        }
+        call.is_some()
+    }
+
+    /// Takes more of a frame that [`begin_piece`](Self::begin_piece) has begun.
+    fn take_piece(
+        &mut self,
+        header: &FrameHeader,
+        input: &mut BytesMut,
+    ) -> Result<bool, PeerMisbehaved> {
+        let id = CallId(header.call);
+        let Some(call) = self.calls.get_mut(id).filter(|call| call.is_live()) else {
+            // The call ended meanwhile. [CAL-003]
+            self.receive.piece = None;
+            self.receive.skipping = self.receive.missing;
+            return Ok(true);
+        };
+        let n = self.receive.missing.min(input.len());
+        call.incoming.store(&input[..n], &mut self.receive.spares);
+        input.advance(n);
+        self.receive.missing -= n;
+        if self.receive.missing > 0 {
+            return Ok(false);
+        }
+        self.receive.piece = None;
+        self.receive.frame_deadline = None;
+        self.on_data(id, header, None, 0..0)?;
         Ok(true)
     }
 
@@ -475,7 +528,7 @@ impl Connection {
         &mut self,
         id: CallId,
         header: &FrameHeader,
-        body: Bytes,
+        body: Option<Bytes>,
         descriptors: Range<u64>,
     ) -> Result<(), PeerMisbehaved> {
         let from_caller = id.opener() != self.side();

@@ -109,11 +109,7 @@ impl Socket for UnixSocket {
 
     fn try_send(&self, data: &[IoSlice<'_>], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
         refuse(descriptors)?;
-        let result = self.raw().try_send(data);
-        if result.is_ok() {
-            self.writable.sent_at_once();
-        }
-        result
+        self.writable.try_send(self.raw(), data)
     }
 
     fn shutdown(&self) -> io::Result<()> {

@@ -54,15 +54,15 @@ impl Writable {
     ) -> Poll<io::Result<usize>> {
         // A task whose peer reads as fast as it sends would else never let others run.
         let turn = ready!(poll_proceed(cx));
-        if let Some(result) = attempt(socket, data) {
-            if result.is_ok() {
-                self.sent_at_once();
-            }
+        let mut slot = self.lock();
+        // With a copy it is known whether there is room; without, trying tells.
+        if slot.is_none()
+            && let Some(result) = attempt(socket, data)
+        {
             turn.made_progress();
             return Poll::Ready(result);
         }
         drop(turn);
-        let mut slot = self.lock();
         let copy = match &mut *slot {
             Some(copy) => copy,
             empty => match self.register(socket) {
@@ -74,11 +74,12 @@ impl Writable {
                 Err(error) => return Poll::Ready(Err(error)),
             },
         };
-        copy.streak = 0;
         let result = copy.poll_send(cx, socket, data);
-        let replaced = match &result {
-            Poll::Pending => copy.waiting.replace(cx.waker().clone()),
-            Poll::Ready(_) => copy.waiting.take(),
+        let replaced = if result.is_pending() {
+            copy.streak = 0;
+            copy.waiting.replace(cx.waker().clone())
+        } else {
+            copy.waiting.take()
         };
         drop(slot);
         // Not under the lock: with a waker may go a task that owns this very socket.
@@ -86,21 +87,25 @@ impl Writable {
         result
     }
 
-    /// A send has gone without waiting.
+    /// Sends without waiting.
     #[inline]
-    pub(super) fn sent_at_once(&self) {
+    pub(super) fn try_send(&self, socket: &RawSocket, data: &[IoSlice<'_>]) -> io::Result<usize> {
         if self.registered.load(Ordering::Relaxed) {
-            self.count();
+            self.try_registered(socket, data)
+        } else {
+            socket.try_send(data)
         }
     }
 
     #[cold]
-    fn count(&self) {
+    fn try_registered(&self, socket: &RawSocket, data: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut slot = self.lock();
-        let Some(copy) = &mut *slot else { return };
-        copy.streak += 1;
+        let Some(copy) = &mut *slot else { return socket.try_send(data) };
+        let result = copy.try_send(socket, data);
+        copy.streak = if is_short(&result, data) { 0 } else { copy.streak + 1 };
+        let sent = result?;
         if copy.streak < STREAK {
-            return;
+            return Ok(sent);
         }
         let copy = slot.take();
         self.registered.store(false, Ordering::Relaxed);
@@ -109,6 +114,7 @@ impl Writable {
             // There was room for others, so that it is its turn to try.
             waker.wake();
         }
+        Ok(sent)
     }
 
     fn register(&self, socket: &RawSocket) -> io::Result<Copy> {
@@ -144,10 +150,33 @@ impl Copy {
         loop {
             let mut ready = ready!(self.fd.poll_write_ready(cx))?;
             match attempt(socket, data) {
-                Some(result) => return Poll::Ready(result),
+                Some(result) => {
+                    if is_short(&result, data) {
+                        ready.clear_ready();
+                    }
+                    return Poll::Ready(result);
+                }
                 None => ready.clear_ready(),
             }
         }
+    }
+
+    /// Tries, whatever the runtime believes; if that shows the socket to be full, the runtime is told.
+    fn try_send(&self, socket: &RawSocket, data: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut result = None;
+        let _full = self.fd.try_io(Interest::WRITABLE, |_| {
+            let sent = result.insert(socket.try_send(data));
+            if is_short(sent, data) { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        result.unwrap_or_else(|| socket.try_send(data))
+    }
+}
+
+/// The socket is full: it took less than it was given.
+fn is_short(sent: &io::Result<usize>, data: &[IoSlice<'_>]) -> bool {
+    match sent {
+        Ok(sent) => *sent < data.iter().map(|slice| slice.len()).sum(),
+        Err(error) => error.kind() == ErrorKind::WouldBlock,
     }
 }
 

@@ -27,7 +27,7 @@ const BUSY_READS: u8 = 8;
 /// Room for one read of a quiet connection.
 const READ_MIN: usize = 4 * 1024;
 /// Room for one read of a busy connection.
-const READ_MAX: usize = 128 * 1024;
+const READ_MAX: usize = 256 * 1024;
 /// Reads in a row that could have done with the least room before the buffer is given back.
 const QUIET_READS: u8 = 32;
 

@@ -197,7 +197,7 @@ impl Shared {
                 break;
             }
             match self.write(state, |socket, slices| socket.try_send(slices, &[])) {
-                Ok(()) => {}
+                Ok(all) => state.blocked = !all,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.blocked = true,
                 Err(_) => state.core.handle_write_failed(now),
             }
@@ -207,6 +207,7 @@ impl Shared {
     /// Waits until the socket takes more, and writes.
     fn poll_unblock(&self, state: &mut State, cx: &mut Context<'_>, now: Instant) {
         while state.blocked {
+            state.core.poll_transmit(&mut state.out, now);
             let mut pending = false;
             let written =
                 self.write(state, |socket, slices| match socket.poll_send(cx, slices, &[]) {
@@ -219,28 +220,30 @@ impl Shared {
             if pending {
                 return;
             }
-            state.blocked = false;
+            state.blocked = matches!(written, Ok(false));
             if written.is_err() {
                 state.core.handle_write_failed(now);
             }
         }
     }
 
+    /// Writes once; whether the socket took all that it was given. One that did not is full.
     fn write(
         &self,
         state: &mut State,
         send: impl FnOnce(&dyn Socket, &[IoSlice<'_>]) -> io::Result<usize>,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let Some(socket) = &state.socket else { return Err(io::ErrorKind::NotConnected.into()) };
         let mut slices = [IoSlice::new(&[]); SLICES];
         let filled = state.out.slices(&mut slices);
+        let given: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
         match send(&**socket, &slices[..filled]) {
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
             Ok(sent) => {
                 state.out.advance(sent);
-                Ok(())
+                Ok(sent == given)
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
             Err(error) => Err(error),
         }
     }

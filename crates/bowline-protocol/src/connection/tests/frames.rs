@@ -329,10 +329,12 @@ fn of_a_breaching_frame_nothing_else_has_an_effect() {
     let sent = rig.sent();
     assert!(sent[0].starts_with("GOAWAY last=1 METADATA"), "{sent:?}");
     // DATA beyond the credit: its bytes are not delivered, and nobody is told of it.
-    let mut rig = Rig::connecting();
+    let mut config = Config::new(Side::Connecting);
+    config.limits.window = 100_000;
+    let mut rig = Rig::established(config, &hello());
     let call = rig.opened();
     assert_eq!(rig.call(call).head(), None);
-    rig.feed([data(1, [7; 131_072 - 15])]);
+    rig.feed([data(1, [7; 100_000 - 15])]);
     assert!(matches!(rig.core.error(), Some(ConnectionError::PeerMisbehaved(_))));
     assert_eq!(rig.events(), [Event::Readable(call)], "of the end");
     assert_eq!(rig.outcome(call).code(), Code::Unavailable);

@@ -34,7 +34,7 @@ fn the_connecting_side_speaks_first_and_does_not_wait() {
     let call = rig.open();
     rig.send(call, b"hi", true);
     let sent = rig.sent();
-    let hello = "HELLO calls_max=0 window=131072 frame_max=131072 metadata_max=16384 \
+    let hello = "HELLO calls_max=0 window=262144 frame_max=131072 metadata_max=16384 \
                  message_max=4194304";
     let request = "REQUEST 1 test.Echo/Say number=1";
     assert_eq!(sent, ["preface", hello, "PING 1", request, "DATA 1 END \"hi\""]);

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use super::raw::{cancel, credit, cut, data, finish, hello, id, status};
+use super::raw::{cancel, credit, cut, data, finish, hello, id, ping, status};
 use super::rig::Rig;
-use crate::frame::NUMBER_END;
+use crate::frame::{HEADER_LEN, NUMBER_END};
 use crate::wire::{self, Code};
 use crate::{Config, ErrorCode, Event, PeerMisbehaved, Recv, SendError, Side, Status, StopReason};
 
@@ -292,6 +292,53 @@ fn memory_for_a_cut_message_grows_with_what_arrives() {
     rig.call(given_up).cancel();
     assert_eq!((rig.core.reassembly_capacity(), rig.core.buffered()), (0, 0));
     assert_eq!(rig.outcome(ended).code(), Code::Internal);
+}
+
+#[test] // [MSG-003]
+fn a_further_piece_is_taken_as_it_comes() {
+    let mut rig = Rig::accepting();
+    rig.taken(1);
+    rig.feed([cut(1, 12, "ab")]);
+    for (piece, left) in [(data(1, "cdefg").more(), 5), (data(1, "hijkl").end(), 5)] {
+        let bytes = piece.encode();
+        rig.feed_bytes(&bytes[..HEADER_LEN]);
+        assert_eq!((rig.left(), rig.core.input_hint()), (0, left));
+        rig.feed_bytes(&bytes[HEADER_LEN..HEADER_LEN + 2]);
+        assert_eq!((rig.left(), rig.core.input_hint()), (0, left - 2));
+        assert!(rig.core.poll_timeout().is_some(), "the frame is to be complete in time");
+        rig.feed_bytes(&bytes[HEADER_LEN + 2..]);
+        assert_eq!(rig.core.input_hint(), 0);
+    }
+    assert_eq!(rig.message(id(1)), "abcdefghijkl");
+    assert_eq!(rig.recv(id(1)), Recv::Finished);
+    assert_eq!(rig.core.poll_timeout(), None);
+}
+
+#[test] // [CAL-003] [CAL-008]
+fn a_call_may_end_while_a_piece_comes() {
+    let half = HEADER_LEN + 3;
+    let piece = data(1, "cdefg").more().encode();
+    // The terminal frame has left: the rest of the piece is passed over.
+    let mut rig = Rig::accepting();
+    rig.taken(1);
+    rig.feed([cut(1, 12, "ab")]);
+    rig.feed_bytes(&piece[..half]);
+    rig.end(id(1), Status::not_found("gone"));
+    assert!(rig.sent().iter().any(|frame| frame.starts_with("STATUS 1 ")));
+    rig.feed_bytes(&piece[half..]);
+    rig.feed([data(1, "hijkl").end(), ping(7)]);
+    assert!(rig.sent().iter().any(|frame| frame.starts_with("PING")));
+    assert_eq!(rig.core.buffered(), 0);
+    // The caller gave it up: what comes is counted, not kept.
+    let mut rig = Rig::connecting();
+    let call = rig.opened();
+    rig.feed([cut(1, 12, "ab")]);
+    rig.feed_bytes(&piece[..half]);
+    rig.call(call).cancel();
+    rig.feed_bytes(&piece[half..]);
+    assert_eq!((rig.core.reassembly_capacity(), rig.core.buffered()), (0, 0));
+    rig.feed([data(1, "hijkl").end(), ping(7)]);
+    assert!(rig.sent().iter().any(|frame| frame.starts_with("PING")));
 }
 
 #[test] // [STA-001]

@@ -132,7 +132,7 @@ fn frames_move_in_their_order() {
     let mut rig = Rig::connecting();
     // A call to be cancelled, one that is owed credit, one with messages, and the peer's.
     let (first, second, third) = (rig.opened(), rig.opened(), rig.opened());
-    rig.feed([data(3, vec![0; 100_000])]);
+    rig.feed([data(3, vec![0; 131_072])]);
     rig.taken(2);
     rig.call(id(2)).respond(Metadata::new()).unwrap();
     rig.send(id(2), b"answer", false);
