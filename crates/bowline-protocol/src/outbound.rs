@@ -213,22 +213,19 @@ impl Outbound {
         }
     }
 
-    /// Appends a frame whose body is a message of the application's, of this length; false if it is
-    /// too long to be copied, or not of this length.
+    /// Appends a frame whose body is a message of the application's, which `write` appends; false if
+    /// that is not of this length.
     pub(crate) fn push_payload(
         &mut self,
         mut header: FrameHeader,
-        payload: &impl prost::Message,
         length: usize,
+        write: impl FnOnce(&mut Vec<u8>),
     ) -> bool {
-        if length >= REFERENCE_MIN {
-            return false;
-        }
-        header.length = u32::try_from(length).expect("shorter than REFERENCE_MIN");
-        // Encoding runs the application's code: what it panics amid must not be sent.
+        header.length = u32::try_from(length).expect("a frame is far below 4 GiB");
+        // This runs the application's code: what it panics amid must not be sent.
         let frame = Unfinished { begin: self.small.len(), bytes: &mut self.small };
         frame.bytes.extend_from_slice(&header.encode());
-        payload.encode_raw(frame.bytes);
+        write(frame.bytes);
         let whole = HEADER_LEN + length;
         if frame.bytes.len() - frame.begin != whole {
             return false;

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use prost::Message;
 
 use super::{CallMut, Connection};
@@ -49,23 +50,45 @@ impl CallMut<'_> {
         last: bool,
         out: &mut Outbound,
     ) -> Result<(), SendError> {
-        if self.send_at_once(message, last, out) {
+        let length = message.encoded_len();
+        if self.send_at_once(length, last, out, |frame| message.encode_raw(frame)) {
             return Ok(());
         }
-        let length = message.encoded_len();
         self.check_send(length)?;
         let payload = self.inner().outgoing.encode(message, length);
         self.send(payload, last)
     }
 
-    fn send_at_once(&mut self, message: &impl Message, last: bool, out: &mut Outbound) -> bool {
+    /// Sends a message as [`send`](Self::send) does, but copies it where it goes, if it is short:
+    /// see [`send_message`](Self::send_message).
+    ///
+    /// # Errors
+    /// As `send`.
+    pub fn send_into(
+        &mut self,
+        payload: Bytes,
+        last: bool,
+        out: &mut Outbound,
+    ) -> Result<(), SendError> {
+        let copied =
+            self.send_at_once(payload.len(), last, out, |frame| frame.extend_from_slice(&payload));
+        if copied { Ok(()) } else { self.send(payload, last) }
+    }
+
+    /// False if the message cannot be sent at once, or `write` has not written as much as it is long.
+    fn send_at_once(
+        &mut self,
+        length: usize,
+        last: bool,
+        out: &mut Outbound,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
         let id = self.id();
         let connection = &mut *self.connection;
-        if !connection.may_send_at_once(out) {
+        if length > Self::AT_ONCE_MAX || !connection.may_send_at_once(out) {
             return false;
         }
         let Some(call) = connection.calls.get_mut(id) else { return false };
-        let length = message.encoded_len();
         let sendable = super::calls::can_send(call) && call.is_live();
         let Some(cost) =
             sendable.then(|| call.outgoing.cost_at_once(length, &connection.peer)).flatten()
@@ -74,7 +97,7 @@ impl CallMut<'_> {
         };
         let flags = if last { FLAG_END } else { 0 };
         let header = FrameHeader::new(FrameType::Data, 0, id.0).with_flags(flags);
-        if !out.push_payload(header, message, length) {
+        if !out.push_payload(header, length, write) {
             return false;
         }
         call.outgoing.sent_at_once(cost, last);

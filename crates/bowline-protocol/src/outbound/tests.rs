@@ -1,6 +1,7 @@
 //! The output, as a driver sees it.
 
 use std::io::IoSlice;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -112,45 +113,23 @@ fn more_than_there_is_cannot_be_written() {
     Outbound::new().advance(1);
 }
 
-/// A message that says that it is one byte longer than it is.
-#[derive(Debug, Default)]
-struct Lies;
-
-impl prost::Message for Lies {
-    fn encode_raw(&self, out: &mut impl bytes::BufMut) {
-        out.put_u8(7);
-    }
-
-    fn merge_field(
-        &mut self,
-        _: u32,
-        _: prost::encoding::WireType,
-        _: &mut impl bytes::Buf,
-        _: prost::encoding::DecodeContext,
-    ) -> Result<(), prost::DecodeError> {
-        unreachable!("it is only sent")
-    }
-
-    fn encoded_len(&self) -> usize {
-        2
-    }
-
-    fn clear(&mut self) {}
-}
-
 #[test]
 fn a_payload_that_is_not_as_long_as_it_says_leaves_nothing_behind() {
     let mut out = Outbound::new();
     let header = FrameHeader::new(FrameType::Data, 0, 1);
-    let text = "as long as it says".to_owned();
-    let length = prost::Message::encoded_len(&text);
-    assert!(out.push_payload(header, &text, length));
+    assert!(out.push_payload(header, 3, |frame| frame.extend_from_slice(b"abc")));
     let before = out.len();
-    assert!(!out.push_payload(header, &Lies, 2));
-    assert!(!out.push_payload(header, &"x".repeat(REFERENCE_MIN), REFERENCE_MIN + 3));
+    assert!(!out.push_payload(header, 3, |frame| frame.extend_from_slice(b"ab")));
+    assert!(!out.push_payload(header, 3, |frame| frame.extend_from_slice(b"abcd")));
+    let amid = catch_unwind(AssertUnwindSafe(|| {
+        out.push_payload(header, 3, |frame| {
+            frame.extend_from_slice(b"ab");
+            panic!("as asked");
+        })
+    }));
+    assert!(amid.is_err());
     assert_eq!(out.len(), before);
-    let sent = write(&mut out, 16, before);
-    let whole = FrameHeader { length: length as u32, ..header };
-    assert_eq!(sent, [&whole.encode()[..], &prost::Message::encode_to_vec(&text)].concat());
+    let whole = FrameHeader { length: 3, ..header };
+    assert_eq!(write(&mut out, 16, before), [&whole.encode()[..], b"abc"].concat());
     assert!(out.is_empty());
 }

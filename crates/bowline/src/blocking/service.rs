@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bowline_protocol::{CallId, CallMut, IncomingCall, Metadata, SendError};
+use bowline_protocol::{CallId, CallMut, IncomingCall, Metadata, Outbound, SendError};
 use bowline_transport::PeerIdentity;
 use bytes::Bytes;
 use prost::Message;
@@ -59,10 +59,10 @@ impl Answer {
 
     /// Ends the call with this answer.
     // [ERR-002]
-    pub(super) fn give(self, call: &mut CallMut<'_>) {
+    pub(super) fn give(self, call: &mut CallMut<'_>, out: &mut Outbound) {
         let given = self.0.and_then(|outcome| match outcome {
             Outcome::Reply(metadata, message, trailers) => {
-                send_reply(call, metadata, message, trailers).map_err(send_status)
+                send_reply(call, metadata, message, trailers, out).map_err(send_status)
             }
             Outcome::End(trailers) => {
                 call.end(Status::ok().with_metadata(trailers));
@@ -80,12 +80,13 @@ fn send_reply(
     metadata: Metadata,
     message: Bytes,
     trailers: Metadata,
+    out: &mut Outbound,
 ) -> Result<(), SendError> {
     if !metadata.is_empty() {
         call.respond(metadata)?;
     }
     if trailers.is_empty() {
-        return call.send(message, true);
+        return call.send_into(message, true, out);
     }
     call.send(message, false)?;
     call.end(Status::ok().with_metadata(trailers));

@@ -29,8 +29,9 @@ impl State {
     ) -> Result<CallId, Status> {
         let id = self.core.open(open, now).map_err(open_status)?;
         // A call that takes no message has ended already, and tells so itself: it was too late.
+        self.core.transmit_requests(&mut self.out, now);
         if let Some(mut call) = self.core.call(id)
-            && let Err(error) = call.send(message, true)
+            && let Err(error) = call.send_into(message, true, &mut self.out)
             && error != SendError::Closed
         {
             call.cancel();
@@ -75,16 +76,16 @@ impl State {
 
     pub(super) fn send(&mut self, id: CallId, message: &Bytes) -> Result<(), SendError> {
         match self.core.call(id) {
-            Some(mut call) => call.send(message.clone(), false),
+            Some(mut call) => call.send_into(message.clone(), false, &mut self.out),
             None => Err(SendError::Closed),
         }
     }
 
     /// The call goes on, and takes messages from this side now or later.
     pub(super) fn may_send(&mut self, id: CallId) -> bool {
-        // Nothing is sent: where there is no room, either there will be, or never again.
-        self.core.call(id).is_some_and(|mut call| {
-            call.has_room() || call.send(Bytes::new(), false) == Err(SendError::Full)
-        })
+        // Where there is no room, either there will be, or never again.
+        self.core
+            .call(id)
+            .is_some_and(|mut call| matches!(call.check_send(0), Ok(()) | Err(SendError::Full)))
     }
 }

@@ -169,7 +169,7 @@ impl State {
     /// A handler has ended, so. Who still has a half of its stream looks again.
     fn answer(&mut self, id: CallId, answer: Answer) {
         if let Some(mut call) = self.core.call(id) {
-            answer.give(&mut call);
+            answer.give(&mut call, &mut self.out);
         }
         self.waiters.wake_call(id);
     }
