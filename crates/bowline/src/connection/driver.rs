@@ -167,31 +167,39 @@ impl Driver {
         if self.held && !state.blocked {
             return Poll::Ready(Turn::Input);
         }
-        self.rest(&mut state, now);
-        let ring = [state.core.poll_timeout(), self.rest_at].into_iter().flatten().min();
-        state.armed = self.poll_timer(ring, cx);
         let hint = state.core.input_hint();
         let due =
             state.core.slots_used() > 0 || self.traffic && state.core.side() == Side::Accepting;
         state.eager = !due && self.polling.is_willing();
         drop(state);
-        if self.held {
-            return Poll::Pending;
-        }
-        let read = self.poll_read(hint, cx);
-        if read.is_ready() {
-            self.polling.came(now);
-            self.traffic = true;
-        } else if self.polling.again(due, now) {
-            return Poll::Ready(Turn::Again);
-        } else {
-            self.traffic = false;
-            if self.read_size == READ_IDLE {
-                // Many connections have a call now and then: none of them holds what a call needs.
-                self.give_back(&mut shared.lock());
+        if !self.held {
+            let read = self.poll_read(hint, cx);
+            if read.is_ready() {
+                self.polling.came(now);
+                self.traffic = true;
+                return read;
             }
+            if self.polling.again(due, now) {
+                return Poll::Ready(Turn::Again);
+            }
+            self.traffic = false;
         }
-        read
+        self.park(now, cx);
+        Poll::Pending
+    }
+
+    /// Before the task waits: sees to it that it is woken in time. Not at each turn, as setting a
+    /// timer costs the runtime a system call.
+    fn park(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        self.rest(&mut state, now);
+        let ring = [state.core.poll_timeout(), self.rest_at].into_iter().flatten().min();
+        state.armed = self.poll_timer(ring, cx);
+        if self.read_size == READ_IDLE {
+            // Many connections have a call now and then: none of them holds what a call needs.
+            self.give_back(&mut state);
+        }
     }
 
     /// Makes the timer ring no later than this, and returns when it will. A timer that is set for an

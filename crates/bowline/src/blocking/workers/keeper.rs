@@ -3,7 +3,7 @@
 //! A connection's thread runs handlers itself and does not read meanwhile. That is right for handlers
 //! that answer at once, but reading must never wait for one that does not: its cancellation, its
 //! deadline and all other calls of the connection would. So while anything happens, the keeper looks
-//! every millisecond; a connection that nobody has read since the last look is the keeper's, which
+//! every other millisecond; a connection that nobody has read since the last look is the keeper's, which
 //! waits for its input together with that of others, until some thread reads it again. New calls go
 //! to other threads. When nothing happens, the keeper sleeps.
 
@@ -21,9 +21,9 @@ use super::Workers;
 use crate::blocking::connection::{Duty, Seen, Shared, poll};
 
 /// Between two looks, while anything happens.
-const LOOK: Duration = Duration::from_millis(1);
+const LOOK: Duration = Duration::from_millis(2);
 /// Looks without anything new before the keeper sleeps.
-const QUIET_LOOKS: u32 = 20;
+const QUIET_LOOKS: u32 = 10;
 
 /// What others know of the keeper.
 pub(super) struct Keeper {
