@@ -9,7 +9,7 @@ use crate::runner::{check, generate};
 use crate::sut::Sut;
 
 /// What must come about in random schedules, so that it is known to be tried.
-const STATES: [&str; 29] = [
+const STATES: [&str; 30] = [
     "CANCEL crosses the terminal frame",
     "CANCEL stops a handler",
     "CANCEL",
@@ -34,6 +34,7 @@ const STATES: [&str; 29] = [
     "large messages wait their turn",
     "loss stops a handler",
     "message larger than the window",
+    "message sent at once",
     "message too long",
     "queue of a call full",
     "stalled",
