@@ -24,11 +24,13 @@ impl Connection {
         }
     }
 
-    /// No frame of a call is before one that would be sent now.
+    /// No frame is before one that would be sent now.
+    // [OUT-003]
     fn may_send_at_once(&self, out: &Outbound) -> bool {
         !self.transmit.opening_owed
             && !self.transmit.ended
             && self.transmit.ready.is_empty()
+            && !self.transmit.is_control_owed()
             && self.may_send(out)
     }
 }
@@ -85,7 +87,8 @@ impl CallMut<'_> {
     ) -> bool {
         let id = self.id();
         let connection = &mut *self.connection;
-        if length > Self::AT_ONCE_MAX || !connection.may_send_at_once(out) {
+        let requests = !connection.transmit.waiting.is_empty() && connection.may_request();
+        if length > Self::AT_ONCE_MAX || requests || !connection.may_send_at_once(out) {
             return false;
         }
         let Some(call) = connection.calls.get_mut(id) else { return false };

@@ -101,6 +101,17 @@ impl Transmit {
         }
     }
 
+    /// Something is to be sent before any REQUEST and what follows it.
+    // [OUT-003]
+    pub(super) fn is_control_owed(&self) -> bool {
+        self.pong.is_some()
+            || self.goaway_first
+            || self.goaway_real
+            || self.ping_wanted > self.ping_sent
+            || !self.cancels.is_empty()
+            || !self.credits.is_empty()
+    }
+
     pub(super) const fn next_ping(&mut self) -> u64 {
         self.ping_wanted += 1;
         self.ping_wanted
@@ -164,12 +175,7 @@ impl Connection {
         if owed.ended {
             return false;
         }
-        let anything = owed.pong.is_some()
-            || owed.goaway_first
-            || owed.goaway_real
-            || owed.ping_wanted > owed.ping_sent
-            || !owed.cancels.is_empty()
-            || !owed.credits.is_empty()
+        let anything = owed.is_control_owed()
             || !owed.ready.is_empty()
             || !owed.waiting.is_empty() && self.may_request();
         owed.opening_owed
