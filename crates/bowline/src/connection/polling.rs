@@ -32,8 +32,9 @@ pub enum BusyPoll {
     /// Parks at once.
     Off,
     /// Polls for up to 100 µs where that has paid, and ever more seldom where it has not: a
-    /// connection whose peer takes longer than that, or which waits no shorter for it, polls at one
-    /// in 64 waits. At most as many connections of a process poll at a time as it has processors.
+    /// connection whose peer takes longer than that, or whose waits are longer by a quarter with
+    /// polling than without, polls at one in 64 waits. At most as many connections of a process
+    /// poll at a time as it has processors.
     #[default]
     Adaptive,
     /// Polls for so long, each time; a second at the most.
@@ -132,7 +133,7 @@ impl Polling {
 
     /// Something has come. Trying was in vain if it was late, since others had the processor
     /// meanwhile (a task that sleeps is put before them when it is woken, one that yields is not), and
-    /// if waits are no longer without.
+    /// if waits are much shorter without.
     pub(super) fn came(&mut self, now: Instant) {
         let Some(since) = self.since.take() else { return };
         let waited = now.saturating_duration_since(since);
