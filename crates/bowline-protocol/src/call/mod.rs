@@ -11,7 +11,7 @@ use std::time::Instant;
 
 pub use incoming::Message;
 pub(crate) use incoming::{Arrived, Incoming};
-pub(crate) use outgoing::{Outgoing, Sent, Tail};
+pub(crate) use outgoing::{Next, Outgoing, Sent, Tail};
 use state::{CallerState, HandlerState, RequestState, ResponseState};
 
 use crate::Side;

@@ -64,6 +64,17 @@ pub(crate) struct Outgoing {
     room: Option<BytesMut>,
 }
 
+/// What a call would send next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// A whole message, or what opens or ends a direction.
+    Short,
+    /// The first piece of a message.
+    Begins,
+    /// A further piece of it.
+    GoesOn,
+}
+
 /// What sending one frame of a call has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sent {
@@ -150,15 +161,20 @@ impl Outgoing {
         self.queue.is_empty()
     }
 
-    /// Something could be sent now.
-    pub(crate) fn is_sendable(&self, peer: &PeerLimits) -> bool {
+    /// What could be sent now.
+    pub(crate) fn next(&self, peer: &PeerLimits) -> Option<Next> {
         if self.head.is_some() {
-            return true;
+            return Some(Next::Short);
         }
-        match self.queue.front() {
-            Some(first) => self.next_piece(first, peer).is_some(),
-            None => matches!(self.tail, Tail::Finish | Tail::Status(_)),
-        }
+        let Some(first) = self.queue.front() else {
+            return matches!(self.tail, Tail::Finish | Tail::Status(_)).then_some(Next::Short);
+        };
+        let piece = self.next_piece(first, peer)?;
+        Some(match self.cut {
+            0 if piece == first.payload.len() => Next::Short,
+            0 => Next::Begins,
+            _ => Next::GoesOn,
+        })
     }
 
     pub(crate) fn assert_invariants(&self, place: std::fmt::Arguments<'_>) {

@@ -29,7 +29,7 @@ impl Connection {
     fn may_send_at_once(&self, out: &Outbound) -> bool {
         !self.transmit.opening_owed
             && !self.transmit.ended
-            && self.transmit.ready.is_empty()
+            && self.transmit.turns.is_empty()
             && !self.transmit.is_control_owed()
             && self.may_send(out)
     }

@@ -316,11 +316,12 @@ impl Connection {
     /// Puts a call into the queue of those that have something to send.
     pub(super) fn make_ready(&mut self, id: CallId) {
         let Some(call) = self.calls.get_mut(id) else { return };
-        if call.outgoing.ready || !call.is_live() || !call.outgoing.is_sendable(&self.peer) {
+        if call.outgoing.ready || !call.is_live() {
             return;
         }
+        let Some(next) = call.outgoing.next(&self.peer) else { return };
         call.outgoing.ready = true;
-        self.transmit.ready.push_back(id);
+        self.transmit.turns.push(id, next);
     }
 
     /// Tells an application that waits on a call that there is something.

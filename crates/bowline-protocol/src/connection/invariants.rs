@@ -57,7 +57,7 @@ impl Connection {
             queue.for_each(|id| *counts.entry(id).or_default() += 1);
             counts
         };
-        let ready = count(&mut self.transmit.ready.iter().copied());
+        let ready = count(&mut self.transmit.turns.iter());
         let credits = count(&mut self.transmit.credits.iter().copied());
         let asking = count(&mut self.receive.large.waiting());
         for (id, call) in self.calls.iter() {
@@ -68,7 +68,7 @@ impl Connection {
             let silent = call.caller().is_some_and(|caller| caller.life != CallerState::Live);
             let owes = call.incoming.credit.owes() && !silent && !call.incoming.ended;
             assert!(!owes || call.credit_queued, "call {id} owes credit and is not queued");
-            let sendable = call.is_live() && call.outgoing.is_sendable(&self.peer);
+            let sendable = call.is_live() && call.outgoing.next(&self.peer).is_some();
             assert!(!sendable || call.outgoing.ready, "call {id} is sendable and not queued");
         }
         let stranger = asking.keys().find(|id| self.calls.get(**id).is_none());

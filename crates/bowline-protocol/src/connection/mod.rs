@@ -8,6 +8,7 @@ mod ending;
 mod invariants;
 mod receive;
 mod transmit;
+mod turns;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};

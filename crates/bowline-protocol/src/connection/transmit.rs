@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::turns::Turns;
 use super::{Connection, PREFACE, Phase};
 use crate::Side;
 use crate::call::state::{
@@ -45,8 +46,8 @@ pub(super) struct Transmit {
     pub(super) credits: VecDeque<CallId>,
     /// Calls whose REQUEST has not moved, in the order of their ids.
     pub(super) waiting: VecDeque<CallId>,
-    /// Calls that have something to send, in turn.
-    pub(super) ready: VecDeque<CallId>,
+    /// Calls that have something to send.
+    pub(super) turns: Turns,
     /// Calls of this side that take a slot.
     pub(super) slots_used: u32,
     /// Highest id of this side's REQUESTs that have moved.
@@ -77,7 +78,7 @@ impl Transmit {
             cancels: VecDeque::new(),
             credits: VecDeque::new(),
             waiting: VecDeque::new(),
-            ready: VecDeque::new(),
+            turns: Turns::new(),
             slots_used: 0,
             highest: 0,
             methods: OwnMethods::new(),
@@ -89,9 +90,10 @@ impl Transmit {
     }
 
     pub(super) fn shrink(&mut self) {
-        for queue in [&mut self.cancels, &mut self.credits, &mut self.waiting, &mut self.ready] {
+        for queue in [&mut self.cancels, &mut self.credits, &mut self.waiting] {
             queue.shrink_to_fit();
         }
+        self.turns.shrink();
     }
 
     /// A call no longer waits for its REQUEST to move.
@@ -176,7 +178,7 @@ impl Connection {
             return false;
         }
         let anything = owed.is_control_owed()
-            || !owed.ready.is_empty()
+            || !owed.turns.is_empty()
             || !owed.waiting.is_empty() && self.may_request();
         owed.opening_owed
             || owed.preface_only
@@ -263,7 +265,7 @@ impl Connection {
             && let Some(id) = self.transmit.waiting.pop_front()
         {
             self.send_request(id, out, now);
-        } else if let Some(id) = self.transmit.ready.pop_front() {
+        } else if let Some(id) = self.transmit.turns.pop() {
             self.send_turn(id, out);
         } else {
             return false;
@@ -323,8 +325,8 @@ impl Connection {
         self.make_ready(id);
     }
 
-    /// Moves one frame of a call; the call goes to the end of the queue if it has more. Where no other
-    /// call is ready, that is at once its turn again.
+    /// Moves one frame of a call, which gets in line again if it has more. Where no other call is
+    /// ready, that is at once its turn again.
     fn send_turn(&mut self, id: CallId, out: &mut Outbound) {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.outgoing.ready = false;
@@ -336,7 +338,7 @@ impl Connection {
                 self.terminal_moved(id);
                 return;
             }
-            if !self.transmit.ready.is_empty() || !self.may_send(out) {
+            if !self.transmit.turns.is_empty() || !self.may_send(out) {
                 self.make_ready(id);
                 return;
             }

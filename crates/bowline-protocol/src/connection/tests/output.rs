@@ -19,7 +19,10 @@ impl Connection {
     /// Entries of all queues of what is owed.
     fn owed(&self) -> usize {
         let transmit = &self.transmit;
-        transmit.ready.len() + transmit.credits.len() + transmit.cancels.len() + self.calls.len()
+        transmit.turns.iter().count()
+            + transmit.credits.len()
+            + transmit.cancels.len()
+            + self.calls.len()
     }
 }
 
@@ -179,8 +182,32 @@ fn calls_take_turns_with_pieces_of_at_most_64_kib() {
     let frames = rig.frames();
     assert!(frames.iter().all(|frame| frame.body.len() <= 64 * 1024 + 512));
     let turns: Vec<u64> = frames.iter().map(|frame| frame.header.call).collect();
-    assert_eq!(turns, [1, 3, 5, 1, 3, 5, 1, 3, 1, 3, 1, 3]);
-    assert_eq!(frames[2].body.len(), 65_536, "64 KiB go in one");
+    // The long ones share a turn, and the first is finished before the second begins.
+    assert_eq!(turns, [1, 5, 1, 5, 1, 1, 1, 3, 3, 3, 3, 3]);
+    assert_eq!(frames[1].body.len(), 65_536, "64 KiB go in one");
+}
+
+#[test] // [OUT-003] [CRD-006]
+fn another_long_message_begins_where_the_first_has_no_credit() {
+    let narrow = hello().with(|hello: &mut wire::Hello| {
+        hello.window = 100_000;
+        hello.frame_max = 1 << 20;
+        hello.message_max = 1 << 30;
+    });
+    let mut rig = Rig::established(Config::new(Side::Accepting), &narrow);
+    for call in [1, 3, 5] {
+        rig.taken(call);
+        rig.send(id(call), &vec![0; 300_000], true);
+    }
+    let turns = |rig: &mut Rig| -> Vec<u64> {
+        rig.frames().iter().map(|frame| frame.header.call).collect()
+    };
+    assert_eq!(turns(&mut rig), [1, 1, 3, 3, 5, 5]);
+    // What has begun goes on before what has not, and takes no turns with its like.
+    rig.taken(7);
+    rig.send(id(7), &[0; 90_000], true);
+    rig.feed([credit(5, 100_000), credit(1, 200_000)]);
+    assert_eq!(turns(&mut rig), [1, 1, 1, 1, 5, 5, 7, 7]);
 }
 
 #[test] // [OUT-003] [CAL-001]
