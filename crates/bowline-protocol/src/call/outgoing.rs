@@ -56,8 +56,8 @@ pub(crate) struct Outgoing {
     /// RESPONSE is owed, with this.
     pub(crate) head: Option<Metadata>,
     pub(crate) tail: Tail,
-    /// The application was refused a message and wants to know when there is room.
-    pub(crate) blocked: bool,
+    /// The application was refused a message, and wants to know when less than this waits.
+    pub(crate) wants: Option<u64>,
     /// Stands in the queue of calls that have something to send.
     pub(crate) ready: bool,
     /// Room for the next messages of a stream that waits: they share its memory.
@@ -93,7 +93,7 @@ impl Outgoing {
             credit: SendCredit::new(window),
             head: None,
             tail: Tail::Open,
-            blocked: false,
+            wants: None,
             ready: false,
             room: None,
         }

@@ -11,6 +11,10 @@ use crate::error::SendError;
 use crate::frame::{FLAG_END, FrameHeader, FrameType};
 use crate::outbound::{Outbound, REFERENCE_MIN};
 
+/// Bytes that wait on a call beyond which no message that could be sent at once joins them: with its
+/// sender it costs nothing, and it goes without a place in the queue when there is credit.
+const SHORT_QUEUE_MAX: u64 = 16 * 1024;
+
 impl Connection {
     /// Moves the REQUESTs of calls that wait into the output, as far as it and the peer have room
     /// for them. [`poll_transmit`](Self::poll_transmit) does this, too, among all that is owed; a
@@ -42,7 +46,7 @@ impl CallMut<'_> {
     /// Sends a message as [`send`](Self::send) does, but encodes it where it goes: into `out`, which
     /// must be what [`poll_transmit`](Connection::poll_transmit) is given. Where that is not possible
     /// it waits as others do: it is too long for one frame or a copy, has no credit, or others are
-    /// before it.
+    /// before it. Short ones wait only as long as they and those before them are less than 16 KiB.
     ///
     /// # Errors
     /// As `send`.
@@ -56,7 +60,9 @@ impl CallMut<'_> {
         if self.send_at_once(length, last, out, |frame| message.encode_raw(frame)) {
             return Ok(());
         }
-        self.check_send(length)?;
+        let limit = self.connection.config.limits.send_queue_max;
+        let short = length <= Self::AT_ONCE_MAX;
+        self.check_room(length, if short { limit.min(SHORT_QUEUE_MAX) } else { limit })?;
         let payload = self.inner().outgoing.encode(message, length);
         self.send(payload, last)
     }

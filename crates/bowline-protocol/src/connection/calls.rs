@@ -70,18 +70,22 @@ impl<'a> CallMut<'a> {
     /// # Errors
     /// As `send`.
     pub fn check_send(&mut self, length: usize) -> Result<(), SendError> {
+        self.check_room(length, self.connection.config.limits.send_queue_max)
+    }
+
+    /// As [`check_send`](Self::check_send), where no more than `limit` may wait.
+    pub(super) fn check_room(&mut self, length: usize, limit: u64) -> Result<(), SendError> {
         let length = length as u64;
         // [MSG-007]
         if let Some(limit) = self.connection.peer.message_max.filter(|limit| length > *limit) {
             return Err(SendError::TooLong { length, limit });
         }
-        let limit = self.connection.config.limits.send_queue_max;
         let call = self.inner();
         if !can_send(call) {
             return Err(SendError::Closed);
         }
         if !call.outgoing.has_room(limit) {
-            call.outgoing.blocked = true;
+            call.outgoing.wants = Some(limit / 2);
             return Err(SendError::Full);
         }
         Ok(())
@@ -105,11 +109,6 @@ impl<'a> CallMut<'a> {
         let limit = self.connection.config.limits.send_queue_max;
         let call = self.inner();
         can_send(call) && call.outgoing.has_room(limit)
-    }
-
-    /// Wants [`Event::Writable`] when there is room for a message.
-    pub fn wait_for_room(&mut self) {
-        self.inner().outgoing.blocked = true;
     }
 
     /// For a caller: no more messages come.
@@ -271,7 +270,7 @@ impl<'a> CallMut<'a> {
         caller.released = true;
         caller.outcome = None;
         caller.head_waiting = false;
-        call.outgoing.blocked = false;
+        call.outgoing.wants = None;
         self.connection.give_up(id);
         self.connection.forget_if_over(id);
     }

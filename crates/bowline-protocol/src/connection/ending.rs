@@ -123,7 +123,7 @@ impl Connection {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.outgoing.drop_messages();
         call.outgoing.tail = Tail::Sent;
-        if std::mem::take(&mut call.outgoing.blocked) {
+        if call.outgoing.wants.take().is_some() {
             self.events.push_back(Event::Writable(id));
         }
         if let Some(deadline) = call.deadline.take() {
@@ -160,7 +160,7 @@ impl Connection {
         }
         call.outgoing.drop_messages();
         call.outgoing.tail = Tail::Sent;
-        if std::mem::take(&mut call.outgoing.blocked) {
+        if call.outgoing.wants.take().is_some() {
             self.events.push_back(Event::Writable(id));
         }
         if let Some(descriptors) = call.incoming.abandon_partial() {
@@ -215,7 +215,7 @@ impl Connection {
         if let Some(deadline) = call.deadline.take() {
             self.deadlines.remove(&(deadline, id));
         }
-        if std::mem::take(&mut call.outgoing.blocked) {
+        if call.outgoing.wants.take().is_some() {
             self.events.push_back(Event::Writable(id));
         }
         self.wake(id);

@@ -361,8 +361,8 @@ impl Connection {
                 Sent::Nothing => call.send_tail(id, self.peer.metadata_max, out),
             }
         };
-        if call.outgoing.blocked && call.outgoing.has_room(self.config.limits.send_queue_max / 2) {
-            call.outgoing.blocked = false;
+        if call.outgoing.wants.is_some_and(|limit| call.outgoing.has_room(limit)) {
+            call.outgoing.wants = None;
             self.events.push_back(Event::Writable(id));
         }
         sent

@@ -3,7 +3,9 @@
 use super::raw::{Raw, cancel, credit, cut, data, finish, goaway, hello, id, ping, pong, request};
 use super::rig::Rig;
 use crate::wire::{self};
-use crate::{Config, Connection, ErrorCode, Event, HEADER_LEN, Metadata, Recv, Side, Status};
+use crate::{
+    Config, Connection, ErrorCode, Event, HEADER_LEN, Metadata, Outbound, Recv, Side, Status,
+};
 
 impl Connection {
     /// Memory of all messages in progress.
@@ -305,4 +307,23 @@ fn a_writer_is_told_when_there_is_room() {
     // Always one message is taken, however long.
     rig.send(call, &[0; 65_536], false);
     rig.feed([finish(1)].map(|frame| frame.kind(0x99)));
+}
+
+#[test] // [OUT-002]
+fn a_writer_of_short_messages_waits_sooner() {
+    let mut rig = Rig::connecting();
+    let call = rig.opened();
+    // What could go at once does not.
+    rig.feed([ping(1)]);
+    let message = vec![0_u8; 1_000];
+    let mut out = Outbound::new();
+    let mut taken = 0;
+    while rig.call(call).send_message(&message, false, &mut out).is_ok() {
+        taken += 1;
+    }
+    assert!(out.is_empty());
+    assert_eq!(taken, 17, "16 KiB, and one beyond");
+    assert!(rig.call(call).send(message.into(), false).is_ok());
+    rig.sent();
+    assert_eq!(rig.events(), [Event::Writable(call)]);
 }
