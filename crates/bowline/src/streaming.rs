@@ -1,5 +1,6 @@
 //! Streams of messages: [`Streaming`] to receive, [`Sender`] to send, [`Reply`] for a single answer.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bowline_protocol::Metadata;
+use bytes::Bytes;
 use futures_core::Stream;
 use prost::Message;
 
@@ -19,10 +21,12 @@ use crate::{Status, messages};
 
 /// Messages that arrive on a call, in their order.
 ///
-/// At a client, dropping it before the end cancels the call. Flow control follows what is taken: a
-/// stream that nobody reads holds up its own call and no other.
+/// At a client, dropping it before the end cancels the call. Flow control follows what is taken, a
+/// few KiB ahead: a stream that nobody reads holds up its own call and no other.
 pub struct Streaming<T> {
     call: Arc<CallHandle>,
+    /// Messages that have been taken from the connection already.
+    ahead: VecDeque<Bytes>,
     /// How the call ended, once it has.
     end: Option<Result<Metadata, Status>>,
     message: PhantomData<fn() -> T>,
@@ -30,7 +34,7 @@ pub struct Streaming<T> {
 
 impl<T: Message + Default> Streaming<T> {
     pub(crate) const fn new(call: Arc<CallHandle>) -> Self {
-        Self { call, end: None, message: PhantomData }
+        Self { call, ahead: VecDeque::new(), end: None, message: PhantomData }
     }
 
     /// The next message; `None` once there are no more.
@@ -66,9 +70,13 @@ impl<T: Message + Default> Streaming<T> {
             Some(Err(status)) => return Poll::Ready(Err(status.clone())),
             None => {}
         }
-        let end = match ready!(self.call.poll_recv(cx)) {
-            Received::Message(message) => {
-                match messages::decode_next(message.payload, self.call.is_caller()) {
+        let next = match self.ahead.pop_front() {
+            Some(payload) => Received::Message(payload),
+            None => ready!(self.call.poll_recv(&mut self.ahead, cx)),
+        };
+        let end = match next {
+            Received::Message(payload) => {
+                match messages::decode_next(payload, self.call.is_caller()) {
                     Ok(message) => return Poll::Ready(Ok(Some(message))),
                     Err(status) => {
                         if self.call.is_caller() {

@@ -261,6 +261,11 @@ impl Incoming {
         Some(message)
     }
 
+    /// What the next whole message costs.
+    pub(crate) fn first_cost(&self) -> Option<u64> {
+        self.queue.front().map(Message::cost)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }

@@ -46,7 +46,8 @@ impl CallMut<'_> {
     /// Sends a message as [`send`](Self::send) does, but encodes it where it goes: into `out`, which
     /// must be what [`poll_transmit`](Connection::poll_transmit) is given. Where that is not possible
     /// it waits as others do: it is too long for one frame or a copy, has no credit, or others are
-    /// before it. Short ones wait only as long as they and those before them are less than 16 KiB.
+    /// before it. Short ones wait with the application once
+    /// 16 KiB do here: then it fails as full.
     ///
     /// # Errors
     /// As `send`.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Connection;
 use crate::call::state::{CallerState, HandlerEvent, HandlerState, RequestState};
-use crate::call::{Call, CallId, Role, Tail};
+use crate::call::{Call, CallId, Message, Role, Tail};
 use crate::error::SendError;
 use crate::event::{Event, Recv};
 use crate::frame::DESCRIPTORS_MAX;
@@ -201,6 +201,19 @@ impl<'a> CallMut<'a> {
         }
         self.wait();
         Recv::Pending
+    }
+
+    /// Hands over further messages that are there, as long as together they cost no more than this
+    /// many bytes. It neither waits nor says that there are no more: [`recv`](Self::recv) does.
+    pub fn recv_ahead(&mut self, mut bytes: u64, mut take: impl FnMut(Message)) {
+        let call = self.inner();
+        while let Some(cost) = call.incoming.first_cost().filter(|cost| *cost <= bytes)
+            && let Some(message) = call.incoming.pop()
+        {
+            bytes -= cost;
+            take(message);
+        }
+        self.connection.review_credit(self.id);
     }
 
     /// Waits as after [`Recv::Pending`], if there is nothing yet; else [`recv`](Self::recv) has it.

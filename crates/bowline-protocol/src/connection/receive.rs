@@ -480,7 +480,7 @@ impl Connection {
                 let limit = self.config.limits.metadata_max;
                 let metadata = Metadata::from_wire(metadata, kind, limit)?;
                 self.response_event(id, ResponseEvent::Response)?;
-                self.accepted(id, metadata);
+                self.accepted(id, Some(metadata));
                 Ok(())
             }
             _ => self.on_status(id, decode(kind, body)?),
@@ -554,7 +554,7 @@ impl Connection {
         let arrived = call.incoming.accept(header, body, descriptors, message_max, spares)?;
         let first_fresh = call.incoming.is_first_fresh();
         self.close_descriptors(discarded);
-        self.accepted(id, Metadata::new());
+        self.accepted(id, None);
         match arrived {
             Arrived::Nothing => self.review_credit(id),
             Arrived::Message => {
@@ -628,7 +628,7 @@ impl Connection {
         let event =
             if status.is_ok() { ResponseEvent::StatusOk } else { ResponseEvent::StatusOther };
         self.response_event(id, event)?;
-        self.accepted(id, Metadata::new());
+        self.accepted(id, None);
         self.responder_ended(id, status);
         Ok(())
     }
@@ -646,11 +646,11 @@ impl Connection {
     }
 
     /// The responder has accepted a call of this side.
-    fn accepted(&mut self, id: CallId, metadata: Metadata) {
+    fn accepted(&mut self, id: CallId, metadata: Option<Metadata>) {
         let Some(call) = self.calls.get_mut(id) else { return };
         let Some(caller) = call.caller_mut() else { return };
         if caller.head.is_none() {
-            caller.head = Some(metadata);
+            caller.head = Some(metadata.unwrap_or_default());
             if std::mem::take(&mut caller.head_waiting) {
                 self.events.push_back(Event::Readable(id));
             }

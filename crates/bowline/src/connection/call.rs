@@ -1,19 +1,24 @@
 //! A call at runtime: waiting for its messages, sending, and giving it up when it is dropped.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
-use bowline_protocol::{CallId, Message, Metadata, Recv, SendError, Status};
+use bowline_protocol::{CallId, Metadata, Recv, SendError, Status};
+use bytes::Bytes;
 
 use super::{Entry, Payload, Shared, State};
 use crate::messages::Single;
 use crate::request::Response;
 
+/// What messages that are taken ahead may cost together, in bytes of credit.
+const AHEAD_MAX: u64 = 8 * 1024;
+
 /// What a call has brought.
 #[derive(Debug)]
 pub(crate) enum Received {
-    Message(Message),
+    Message(Bytes),
     /// The caller sends no more messages.
     Finished,
     /// The call has ended.
@@ -50,7 +55,13 @@ impl CallHandle {
         self.caller
     }
 
-    pub(crate) fn poll_recv(&self, cx: &Context<'_>) -> Poll<Received> {
+    /// Waits for what the call brings next. If that is a message, short ones behind it are put into
+    /// `ahead`, so that each need not take the connection's lock.
+    pub(crate) fn poll_recv(
+        &self,
+        ahead: &mut VecDeque<Bytes>,
+        cx: &Context<'_>,
+    ) -> Poll<Received> {
         // Not dropped under the lock: with a waker may go a task that owns another call.
         let replaced;
         let mut state = self.shared.lock();
@@ -60,8 +71,9 @@ impl CallHandle {
         };
         let result = match call.recv() {
             Recv::Message(message) => {
+                call.recv_ahead(AHEAD_MAX, |message| ahead.push_back(message.payload));
                 replaced = None;
-                Poll::Ready(Received::Message(message))
+                Poll::Ready(Received::Message(message.payload))
             }
             Recv::Finished => return Poll::Ready(Received::Finished),
             Recv::Ended(status) => {
