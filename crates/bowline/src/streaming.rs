@@ -163,7 +163,8 @@ impl<T: Message> Sender<T> {
         Self { call, finished: false, message: PhantomData }
     }
 
-    /// Sends a message; waits while as many as may wait already do (`send_queue_max`), that is while
+    /// Sends a message; waits while as many as may wait already do (`send_queue_max`, or 16 KiB for a
+    /// message below 4 KiB), that is while
     /// the peer does not take them.
     ///
     /// Cancellation-safe: the message was sent if, and only if, the future has completed.
