@@ -10,7 +10,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::units;
 
-/// Local RPC over Unix sockets: a demo server, a look at a server, a comparison of transports
+/// Local RPC over Unix sockets: a demo server, a look at a server, a comparison of transports, a test
+/// of any server against the protocol
 ///
 /// Addresses are written as unix:PATH, unix:///ABSOLUTE/PATH, unix-abstract:NAME and tcp:HOST:PORT.
 #[derive(Debug, Parser)]
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Ping(Ping),
     Echo(Echo),
     Compare(Compare),
+    Conformance(Conformance),
     Completions(Completions),
 }
 
@@ -105,6 +107,52 @@ pub(crate) struct Serve {
     /// Stop, as with SIGTERM, when stdin is closed: so a parent's end, however it comes, is seen
     #[arg(long, hide = true)]
     pub(crate) until_stdin_closes: bool,
+}
+
+/// Hold a server to the protocol: play the cases of the conformance kit against it
+///
+/// The server must serve bowline.demo.v1.Echo. Each case names the requirement of docs/protocol.md
+/// that it is about; it is played over its own connection, with writes of different sizes, beside
+/// another connection that must not notice. The exit code is 1 if the server is at fault anywhere.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  bowline conformance unix:///tmp/echo.sock
+  bowline conformance tcp:127.0.0.1:7000 --level 0 --json report.json
+  bowline conformance unix:echo.sock --impatient unix:impatient.sock
+  bowline conformance unix:echo.sock --only FRM-001 --trace
+  bowline conformance --self")]
+pub(crate) struct Conformance {
+    /// The server
+    #[arg(value_parser = address(), required_unless_present_any = ["own", "list"])]
+    pub(crate) address: Option<Address>,
+    /// The same server, started with all of its timeouts at 200 ms, for the cases about timeouts
+    #[arg(long, value_name = "ADDRESS", value_parser = address())]
+    pub(crate) impatient: Option<Address>,
+    /// Play against this program's own server, over every transport
+    #[arg(long = "self", conflicts_with_all = ["address", "impatient"])]
+    pub(crate) own: bool,
+    /// The highest level that the server claims: 0 unary, 1 streams, 2 deadlines and drain
+    #[arg(long, value_name = "LEVEL", default_value_t = 2, value_parser = clap::value_parser!(u8).range(..=3))]
+    pub(crate) level: u8,
+    /// Only cases whose ids begin so; may be repeated
+    #[arg(long, value_name = "ID")]
+    pub(crate) only: Vec<String>,
+    /// Print the cases, and play none
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// How many cases to play at a time
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub(crate) parallel: usize,
+    /// Print what went over the connection for each case that was not passed
+    #[arg(long)]
+    pub(crate) trace: bool,
+    /// Write the verdict of each case to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Connect to TCP addresses on other machines, too: without encryption or authentication
+    #[arg(long)]
+    pub(crate) allow_non_loopback: bool,
 }
 
 /// Connect to a server, show who it is and what it accepts, and measure round trips

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 
 pub(crate) mod compare;
 pub(crate) mod completions;
+pub(crate) mod conformance;
 pub(crate) mod echo;
 pub(crate) mod ping;
 pub(crate) mod serve;

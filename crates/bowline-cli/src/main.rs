@@ -1,8 +1,8 @@
-//! The `bowline` command: a demo server to try things with, a look at a server, and a comparison of
-//! the transports.
+//! The `bowline` command: a demo server to try things with, a look at a server, a comparison of the
+//! transports, and the conformance kit.
 //!
-//! This crate only reads arguments and writes text; what is behind the commands stands in `bowline`
-//! and `bowline-bench`. As a program would do what `bowline ping` does:
+//! This crate only reads arguments and writes text; what is behind the commands stands in `bowline`,
+//! `bowline-bench` and `bowline-conformance`. As a program would do what `bowline ping` does:
 //!
 //! ```no_run
 //! # async fn ping() -> Result<(), Box<dyn std::error::Error>> {
@@ -16,6 +16,7 @@
 mod arguments;
 mod commands;
 mod failure;
+mod json_file;
 mod limits;
 mod logging;
 mod output;
@@ -44,6 +45,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Ping(args) => on_runtime(commands::ping::run(args)),
         Command::Echo(args) => on_runtime(commands::echo::run(args)),
         Command::Compare(args) => on_runtime(commands::compare::run(args)),
+        Command::Conformance(args) => on_runtime(commands::conformance::run(args)),
         Command::Completions(args) => commands::completions::run(args),
     }
 }

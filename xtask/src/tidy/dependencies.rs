@@ -34,8 +34,19 @@ const RULES: &[Rule] = &[
     Rule { member: "bowline-build", may: May::Only(&[]), dev: &["bowline"] },
     Rule { member: "bowline-bench", may: May::Only(&["bowline"]), dev: &[] },
     Rule {
+        member: "bowline-conformance",
+        may: May::Only(&["bowline-protocol", "bowline-transport", "bowline"]),
+        dev: &[],
+    },
+    Rule {
         member: "bowline-cli",
-        may: May::Only(&["bowline-protocol", "bowline-transport", "bowline", "bowline-bench"]),
+        may: May::Only(&[
+            "bowline-protocol",
+            "bowline-transport",
+            "bowline",
+            "bowline-bench",
+            "bowline-conformance",
+        ]),
         dev: &[],
     },
     Rule { member: "bowline-tests", may: May::Anything, dev: &[] },

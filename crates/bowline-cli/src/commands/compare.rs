@@ -1,8 +1,7 @@
 //! `bowline compare`: runs the comparison, and writes what came of it.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use bowline_bench::compare::{self, CompareError, Load, LoadResult, Plan, Report,
 
 use crate::arguments::Compare;
 use crate::failure::Failure;
+use crate::json_file::JsonFile;
 use crate::output;
 use crate::signals::Signals;
 
@@ -162,58 +162,6 @@ impl Progress {
     fn clear(&self) {
         if self.terminal {
             let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
-}
-
-/// The file for the results, open since before the run.
-struct JsonFile {
-    path: PathBuf,
-    file: File,
-    /// Empty and of our making: not to be left behind.
-    fresh: bool,
-}
-
-impl JsonFile {
-    fn open(path: &Path) -> Result<Self, Failure> {
-        let fresh = !path.exists();
-        // What it holds stays until there is something better.
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(|error| Self::failure("open", path, &error))?;
-        Ok(Self { path: path.to_owned(), file, fresh })
-    }
-
-    fn write(mut self, report: &Report) -> Result<(), Failure> {
-        let written = serde_json::to_vec_pretty(report).map_err(io::Error::from).and_then(|json| {
-            // A device has no length to set.
-            if self.file.metadata()?.is_file() {
-                self.file.set_len(0)?;
-            }
-            self.file.write_all(&json)?;
-            self.file.write_all(b"\n")
-        });
-        written.map_err(|error| Self::failure("write", &self.path, &error))?;
-        self.fresh = false;
-        Ok(())
-    }
-
-    fn failure(what: &str, path: &Path, error: &io::Error) -> Failure {
-        let hint = match error.kind() {
-            io::ErrorKind::NotFound => "; create its directory first",
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                "; make room, or write it elsewhere"
-            }
-            _ => "",
-        };
-        Failure::operation(format_args!("cannot {what} {} (--json): {error}{hint}", path.display()))
-    }
-}
-
-impl Drop for JsonFile {
-    fn drop(&mut self) {
-        if self.fresh {
-            // If it cannot be removed, an empty file is no harm.
-            let _ = std::fs::remove_file(&self.path);
         }
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod compare;
+mod conformance;
 mod errors;
 mod serve;
 mod support;

@@ -30,7 +30,7 @@ fn help() {
 #[test]
 fn each_command_has_help_with_examples() {
     let directory = directory();
-    for command in ["serve", "ping", "echo", "compare", "completions"] {
+    for command in ["serve", "ping", "echo", "compare", "conformance", "completions"] {
         let help = run(directory.path(), &[command, "--help"]);
         assert_eq!(help.code, Some(0), "{help}");
         assert!(help.stdout.contains(&format!("\n  bowline {command} ")), "{help}");
