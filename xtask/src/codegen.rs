@@ -53,6 +53,11 @@ const JOBS: &[Job] = &[
         kind: Kind::Messages,
     },
     Job {
+        protos: &["proto/bowline/conformance/v1/adapter.proto", "proto/bowline/demo/v1/echo.proto"],
+        out: "crates/bowline-conformance/src/generated",
+        kind: Kind::Messages,
+    },
+    Job {
         protos: &["proto/bowline/demo/v1/echo.proto"],
         out: "crates/bowline-bench/src/generated",
         kind: Kind::Services,

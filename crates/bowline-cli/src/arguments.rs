@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::units;
 
 /// Local RPC over Unix sockets: a demo server, a look at a server, a comparison of transports, a test
-/// of any server against the protocol
+/// of any peer against the protocol
 ///
 /// Addresses are written as unix:PATH, unix:///ABSOLUTE/PATH, unix-abstract:NAME and tcp:HOST:PORT.
 #[derive(Debug, Parser)]
@@ -45,6 +45,9 @@ pub(crate) enum Command {
     Echo(Echo),
     Compare(Compare),
     Conformance(Conformance),
+    /// Drive this program's client for the conformance kit, by commands on stdin
+    #[command(hide = true)]
+    Adapter,
     Completions(Completions),
 }
 
@@ -109,11 +112,11 @@ pub(crate) struct Serve {
     pub(crate) until_stdin_closes: bool,
 }
 
-/// Hold a server to the protocol: play the cases of the conformance kit against it
+/// Hold a peer to the protocol: play the cases of the conformance kit against it
 ///
-/// The server must serve bowline.demo.v1.Echo. Each case names the requirement of docs/protocol.md
+/// A server must serve bowline.demo.v1.Echo; a client is driven by an adapter. Each case names the requirement of docs/protocol.md
 /// that it is about; it is played over its own connection, with writes of different sizes, beside
-/// another connection that must not notice. The exit code is 1 if the server is at fault anywhere.
+/// another connection that must not notice. The exit code is 1 if the peer is at fault anywhere.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -121,16 +124,20 @@ Examples:
   bowline conformance tcp:127.0.0.1:7000 --level 0 --json report.json
   bowline conformance unix:echo.sock --impatient unix:impatient.sock
   bowline conformance unix:echo.sock --only FRM-001 --trace
+  bowline conformance --adapter 'python3 adapter.py'
   bowline conformance --self")]
 pub(crate) struct Conformance {
     /// The server
-    #[arg(value_parser = address(), required_unless_present_any = ["own", "list"])]
+    #[arg(value_parser = address(), required_unless_present_any = ["own", "list", "adapter"])]
     pub(crate) address: Option<Address>,
     /// The same server, started with all of its timeouts at 200 ms, for the cases about timeouts
     #[arg(long, value_name = "ADDRESS", value_parser = address())]
     pub(crate) impatient: Option<Address>,
-    /// Play against this program's own server, over every transport
-    #[arg(long = "self", conflicts_with_all = ["address", "impatient"])]
+    /// A program that drives the client of a peer, to be played against: see docs/peers.md
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) adapter: Option<String>,
+    /// Play against this program's own server and client, over every transport
+    #[arg(long = "self", conflicts_with_all = ["address", "impatient", "adapter"])]
     pub(crate) own: bool,
     /// The highest level that the server claims: 0 unary, 1 streams, 2 deadlines and drain
     #[arg(long, value_name = "LEVEL", default_value_t = 2, value_parser = clap::value_parser!(u8).range(..=3))]
@@ -147,9 +154,21 @@ pub(crate) struct Conformance {
     /// Print what went over the connection for each case that was not passed
     #[arg(long)]
     pub(crate) trace: bool,
+    /// Play everything so many times, to see what is not always the same
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repeat: u32,
+    /// Failures that are known, a line `ID REASON` for each; one that passes is an error, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) known: Option<PathBuf>,
     /// Write the verdict of each case to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Write the same as JUnit's XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Write a page with the matrix of all runs, and what went over their connections
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     /// Connect to TCP addresses on other machines, too: without encryption or authentication
     #[arg(long)]
     pub(crate) allow_non_loopback: bool,

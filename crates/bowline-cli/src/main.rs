@@ -13,6 +13,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod adapter;
 mod arguments;
 mod commands;
 mod failure;
@@ -46,6 +47,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Echo(args) => on_runtime(commands::echo::run(args)),
         Command::Compare(args) => on_runtime(commands::compare::run(args)),
         Command::Conformance(args) => on_runtime(commands::conformance::run(args)),
+        Command::Adapter => on_runtime(commands::conformance::adapter()),
         Command::Completions(args) => commands::completions::run(args),
     }
 }

@@ -1,12 +1,47 @@
 //! Cases as the files in `cases/` hold them.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::notation::{Names, NotationError};
 use crate::script::Step;
 
 /// Which features of the protocol a peer must have to be asked: see "Levels" in docs/protocol.md.
 pub const LEVEL_MAX: u8 = 3;
+
+/// A side of a connection, as the peer under test plays it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The accepting side.
+    Server,
+    /// The connecting side.
+    Client,
+}
+
+/// The sides that a case is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sides {
+    /// Servers alone.
+    #[default]
+    Server,
+    /// Clients alone.
+    Client,
+    /// Each, with the same script.
+    Both,
+}
+
+impl Sides {
+    /// Whether this is one of them.
+    #[must_use]
+    pub const fn contains(self, side: Side) -> bool {
+        match self {
+            Self::Server => matches!(side, Side::Server),
+            Self::Client => matches!(side, Side::Client),
+            Self::Both => true,
+        }
+    }
+}
 
 /// One case: what the kit does to a peer, and what the peer must do.
 #[derive(Debug, Clone, Deserialize)]
@@ -19,6 +54,9 @@ pub struct Case {
     pub level: u8,
     /// Why it matters, in a sentence.
     pub why: String,
+    /// Which sides the peer under test plays.
+    #[serde(default)]
+    pub side: Sides,
     /// The requirement is a SHOULD: a peer that does not keep it passes, not strictly.
     #[serde(default)]
     pub should: bool,
@@ -52,7 +90,9 @@ impl Case {
 
     fn check(&self) -> Result<(), NotationError> {
         for line in self.lines() {
-            Step::parse(line, &Names::default())?;
+            // Which calls a client opens is known when it does.
+            let names = Names { calls: vec![1; 99], ..Names::default() };
+            Step::parse(line, &names)?;
         }
         Ok(())
     }
@@ -131,6 +171,7 @@ pub fn all() -> Vec<Case> {
         "ping",
         "goaway",
         "hostile",
+        "client",
     ];
     files
         .into_iter()

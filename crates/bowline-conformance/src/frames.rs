@@ -9,7 +9,7 @@ use bowline_protocol::{
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 
-use crate::echo;
+use crate::messages::echo;
 use crate::notation::{Names, NotationError, Result};
 
 /// A frame, whatever is wrong with it.
@@ -289,7 +289,7 @@ pub(crate) fn hello() -> wire::Hello {
 }
 
 /// `Unary` stands for the method of the service that peers under test serve.
-fn method_name(word: &str) -> String {
+pub(crate) fn method_name(word: &str) -> String {
     if word.contains(['/', '.']) { word.to_owned() } else { format!("{}{word}", echo::SERVICE) }
 }
 

@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
 
-use crate::echo;
+use crate::messages::echo;
 
 /// What is wrong with a line of a script.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +31,8 @@ pub(crate) struct Names {
     pub(crate) metadata_max: u64,
     pub(crate) message_max: u64,
     pub(crate) round: u64,
+    /// The ids of the calls that the peer has opened: `c1` is the first.
+    pub(crate) calls: Vec<u64>,
 }
 
 impl Default for Names {
@@ -43,6 +45,7 @@ impl Default for Names {
             metadata_max: 16_384,
             message_max: 65_536,
             round: 0,
+            calls: Vec::new(),
         }
     }
 }
@@ -82,7 +85,11 @@ impl Names {
             "metadata_max" => self.metadata_max,
             "message_max" => self.message_max,
             "i" => self.round,
-            _ => return Self::literal(text),
+            _ => match text.strip_prefix('c').and_then(|number| number.parse::<usize>().ok()) {
+                // Known when the call has been opened.
+                Some(number) => number.checked_sub(1).and_then(|at| self.calls.get(at)).copied()?,
+                None => return Self::literal(text),
+            },
         };
         Some(i128::from(named))
     }

@@ -17,8 +17,6 @@ pub(crate) type Breach = (&'static str, String);
 /// What a call has brought from the peer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum CallEvent {
-    /// The peer has opened it.
-    Request(wire::Request),
     Response(wire::Response),
     Message(Bytes),
     /// The caller has sent its last message, or FINISH.
@@ -45,6 +43,8 @@ struct Call {
     answered: bool,
     finished: bool,
     ended: bool,
+    /// The kit has ended it: what the peer still sends crosses that.
+    over: bool,
 }
 
 /// What the peer has said on the connection.
@@ -55,6 +55,10 @@ pub(crate) struct Observer {
     pub(crate) ours: wire::Hello,
     pub(crate) theirs: Option<wire::Hello>,
     calls: BTreeMap<u64, Call>,
+    /// Names of the methods that the peer has numbered.
+    methods: BTreeMap<u32, String>,
+    /// Calls that the peer has opened and the script has not looked at.
+    arrivals: VecDeque<(u64, wire::Request)>,
     /// Highest id that each side has used.
     opened: u64,
     accepted: u64,
@@ -70,9 +74,15 @@ impl Observer {
     pub(crate) fn new(side: Side) -> Self {
         Self {
             side,
-            ours: crate::frames::hello(),
+            ours: match side {
+                Side::Connecting => crate::frames::hello(),
+                // [HEL-003]
+                Side::Accepting => least(),
+            },
             theirs: None,
             calls: BTreeMap::new(),
+            methods: BTreeMap::new(),
+            arrivals: VecDeque::new(),
             opened: 0,
             accepted: 0,
             pongs: VecDeque::new(),
@@ -87,7 +97,10 @@ impl Observer {
         let id = frame.header.call;
         match frame.kind() {
             Some(FrameType::Hello) => {
-                if let Some(hello) = frame.decode() {
+                if let Some(hello) = frame.decode::<wire::Hello>() {
+                    // [HEL-004]
+                    let gained = hello.window.saturating_sub(self.ours.window);
+                    self.calls.values_mut().for_each(|call| call.credit += gained);
                     self.ours = hello;
                 }
             }
@@ -104,9 +117,16 @@ impl Observer {
                 }
             }
             Some(FrameType::Data) => {
+                let ends = frame.header.end() && !self.is_ours(id);
                 if let Some(call) = self.calls.get_mut(&id) {
                     call.used += call.cost_of(frame);
                     call.cutting = frame.header.more();
+                    call.over |= ends;
+                }
+            }
+            Some(FrameType::Status) => {
+                if let Some(call) = self.calls.get_mut(&id) {
+                    call.over = true;
                 }
             }
             _ => {}
@@ -132,9 +152,19 @@ impl Observer {
         self.calls.get(&id).map_or(0, |call| call.granted)
     }
 
+    /// The next call that the peer has opened.
+    pub(crate) fn next_call(&mut self) -> Option<(u64, wire::Request)> {
+        self.arrivals.pop_front()
+    }
+
     /// Calls with something that the script has not looked at.
     pub(crate) fn unexpected(&self) -> Option<(u64, &CallEvent)> {
         self.calls.iter().find_map(|(id, call)| Some((*id, call.events.front()?)))
+    }
+
+    /// The kit's side has opened this call.
+    const fn is_ours(&self, id: u64) -> bool {
+        (id % 2 == 1) == matches!(self.side, Side::Connecting)
     }
 
     /// A frame has arrived.
@@ -248,7 +278,7 @@ impl Observer {
 
     fn on_call(&mut self, kind: FrameType, frame: &Frame) -> Result<(), Breach> {
         let id = frame.header.call;
-        let theirs = (id % 2 == 1) != (self.side == Side::Connecting);
+        let theirs = !self.is_ours(id);
         if kind == FrameType::Request {
             return self.on_request(id, theirs, decoded(frame)?);
         }
@@ -260,15 +290,43 @@ impl Observer {
         call.take(kind, theirs, frame)
     }
 
-    fn on_request(&mut self, id: u64, theirs: bool, body: wire::Request) -> Result<(), Breach> {
+    fn on_request(&mut self, id: u64, theirs: bool, mut body: wire::Request) -> Result<(), Breach> {
         if !theirs || id <= self.accepted {
             return Err(("CAL-001", format!("sent REQUEST {id} after {}", self.accepted)));
         }
         check_metadata(&body.metadata, self.ours.metadata_max)?;
+        let open = self.calls.iter().filter(|(id, call)| !self.is_ours(**id) && !call.over);
+        if open.count() >= self.ours.calls_max as usize {
+            return Err(("SLT-002", format!("sent REQUEST {id} without a free slot")));
+        }
+        self.resolve(&mut body)?;
         self.accepted = id;
-        let mut call = Call::new(self.ours.window);
-        call.events.push_back(CallEvent::Request(body));
-        self.calls.insert(id, call);
+        self.calls.insert(id, Call::new(self.ours.window));
+        self.arrivals.push_back((id, body));
+        Ok(())
+    }
+}
+
+impl Observer {
+    /// Puts in the name that a number stands for.
+    // [MTH-001] [MTH-002]
+    fn resolve(&mut self, request: &mut wire::Request) -> Result<(), Breach> {
+        let (name, number) = (&request.method, request.method_number);
+        if number > 1023 || number == 0 && name.is_empty() || name.len() > 1024 {
+            return Err(("MTH-001", format!("sent REQUEST {name:?} with number {number}")));
+        }
+        if number == 0 {
+            return Ok(());
+        }
+        let bound = self.methods.get(&number);
+        match (bound, name.is_empty()) {
+            (Some(bound), true) => request.method.clone_from(bound),
+            (None, false) => {
+                self.methods.insert(number, name.clone());
+            }
+            (Some(_), false) => return Err(("MTH-002", format!("bound number {number} twice"))),
+            (None, true) => return Err(("MTH-002", format!("sent the unbound number {number}"))),
+        }
         Ok(())
     }
 }
@@ -285,6 +343,7 @@ impl Call {
             answered: false,
             finished: false,
             ended: false,
+            over: false,
         }
     }
 
@@ -300,6 +359,9 @@ impl Call {
 
     /// A frame of the peer's, which is the caller if the call is `theirs`.
     fn take(&mut self, kind: FrameType, theirs: bool, frame: &Frame) -> Result<(), Breach> {
+        if self.over {
+            return Ok(());
+        }
         if self.ended && !theirs {
             return Err(("CAL-005", format!("sent {} after the terminal frame", kind.name())));
         }
@@ -395,6 +457,18 @@ impl Call {
             self.events.push_back(CallEvent::End(wire::Status::default()));
         }
         Ok(())
+    }
+}
+
+/// The initial limits.
+fn least() -> wire::Hello {
+    wire::Hello {
+        calls_max: 64,
+        window: 65_536,
+        frame_max: 16_384,
+        metadata_max: 16_384,
+        message_max: NUMBER_END - 1,
+        ..wire::Hello::default()
     }
 }
 

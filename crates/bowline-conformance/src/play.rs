@@ -3,18 +3,20 @@
 use std::time::Duration;
 
 use bowline::transport::Socket;
-use bowline_protocol::wire::{self, Code};
 use bowline_protocol::{FLAG_END, FLAG_MORE, FrameType, PREFACE, Side};
 use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 
 use crate::case::Case;
+use crate::client::Driven;
 use crate::frames::{self, Frame};
 use crate::link::{Input, Link};
 use crate::notation::{Names, NotationError, words};
 use crate::observer::{CallEvent, Observer};
-use crate::script::{Expect, Step};
+use crate::script::Step;
 use crate::trace::{Direction, Trace};
+
+mod expect;
 
 /// What came of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -85,17 +87,29 @@ pub(crate) struct Player {
     ended: bool,
     /// The kit has.
     shut: bool,
+    /// The client under test, if it is one.
+    driven: Option<Driven>,
+    patience: Duration,
 }
 
 impl Player {
-    pub(crate) fn new(socket: Box<dyn Socket>, slice: usize, patience: Duration) -> Self {
+    /// Plays with a server at the other end of the socket, or else with a client that is driven.
+    pub(crate) fn new(
+        socket: Box<dyn Socket>,
+        slice: usize,
+        patience: Duration,
+        driven: Option<Driven>,
+    ) -> Self {
+        let side = if driven.is_some() { Side::Accepting } else { Side::Connecting };
         Self {
             link: Link::new(socket, slice, patience),
-            seen: Observer::new(Side::Connecting),
+            seen: Observer::new(side),
             names: Names::default(),
             pings: 0,
             ended: false,
             shut: false,
+            driven,
+            patience,
         }
     }
 
@@ -132,10 +146,17 @@ impl Player {
         hello.write_to(&mut bytes);
         self.link.trace.bytes(Direction::Out, "preface", &PREFACE);
         self.link.trace.frame(Direction::Out, &hello);
+        if self.driven.is_some() {
+            self.preface(PREFACE[7]).await?;
+            self.hello().await?;
+        }
         self.seen.sent(&hello);
         self.link.send(&bytes).await;
-        self.preface(PREFACE[7]).await?;
-        self.hello().await
+        if self.driven.is_none() {
+            self.preface(PREFACE[7]).await?;
+            self.hello().await?;
+        }
+        Ok(())
     }
 
     async fn hello(&mut self) -> Result<()> {
@@ -150,6 +171,7 @@ impl Player {
                 metadata_max: u64::from(hello.metadata_max),
                 message_max: hello.message_max,
                 round: 0,
+                calls: std::mem::take(&mut self.names.calls),
             };
         }
         Ok(())
@@ -212,6 +234,16 @@ impl Player {
                 self.link.send(&bytes).await;
             }
             Step::SendMessage { call, end, body } => return self.message(call, end, body).await,
+            Step::Call(call) => match &mut self.driven {
+                Some(driven) => driven.call(call),
+                None => return fail("the case is wrong: `call` is for clients"),
+            },
+            Step::Skim { call } => while self.seen.next(call).is_some() {},
+            Step::Close => {
+                if let Some(driven) = &self.driven {
+                    driven.close();
+                }
+            }
             Step::Deaf(deaf) => self.link.deaf = deaf,
             Step::Shut => {
                 self.shut = true;
@@ -289,92 +321,6 @@ impl Player {
         Ok(())
     }
 
-    async fn expect(&mut self, expect: Expect) -> Result<()> {
-        match expect {
-            Expect::Error(codes) => self.expect_error(&codes).await,
-            Expect::Preface(version) => self.preface(version).await,
-            Expect::Hello => self.hello().await,
-            Expect::Gone => {
-                while self.take().await? {}
-                Ok(())
-            }
-            Expect::Drained { call, code } => loop {
-                match self.event(call).await? {
-                    CallEvent::Response(_) | CallEvent::Message(_) => {}
-                    CallEvent::End(status) if is(code, &status) => return Ok(()),
-                    event => return fail(format!("the peer sent {}", text(&event))),
-                }
-            },
-            Expect::EndOfStream => self.expect_end().await,
-            Expect::Nothing => match self.link.preface().await {
-                None if self.link.is_ended() => self.expect_end().await,
-                None => Err(self.missing("it ended the connection")),
-                Some(bytes) => fail(format!("the peer sent {bytes:02x?}")),
-            },
-            Expect::Quiet { call } => match self.seen.first(call) {
-                None => Ok(()),
-                Some(event) => fail(format!("the peer sent {}", text(event))),
-            },
-            Expect::Pong(number) => {
-                let pong = self.wait(|player| player.seen.pongs.pop_front()).await?;
-                if pong == number { Ok(()) } else { fail(format!("the answer says {pong}")) }
-            }
-            Expect::Goaway { last } => {
-                let goaway = self.wait(|player| player.seen.goaways.pop_front()).await?;
-                match last {
-                    _ if goaway.code != 0 => fail(format!("GOAWAY has code {}", goaway.code)),
-                    Some(last) if last != goaway.last => {
-                        fail(format!("GOAWAY says last = {}", goaway.last))
-                    }
-                    _ => Ok(()),
-                }
-            }
-            Expect::Credit { call, bytes } => {
-                let granted =
-                    |player: &mut Self| Some(()).filter(|()| player.seen.granted(call) >= bytes);
-                self.wait(granted).await
-            }
-            Expect::Response { call } => match self.event(call).await? {
-                CallEvent::Response(_) => Ok(()),
-                event => fail(format!("the peer sent {}", text(&event))),
-            },
-            Expect::Message { call, body } => self.expect_message(call, body).await,
-            Expect::End { call, code, not_started } => match self.event_after_head(call).await? {
-                CallEvent::End(status) if is(code, &status) => {
-                    if not_started && !status.not_started {
-                        return fail("STATUS does not say not_started");
-                    }
-                    Ok(())
-                }
-                event => fail(format!("the peer sent {}", text(&event))),
-            },
-        }
-    }
-
-    async fn expect_message(&mut self, call: u64, body: Option<Bytes>) -> Result<()> {
-        match (self.event_after_head(call).await?, body) {
-            (CallEvent::Message(_), None) => Ok(()),
-            (CallEvent::Message(got), Some(wanted)) if got == wanted => Ok(()),
-            (CallEvent::Message(got), Some(wanted)) => {
-                fail(format!("another message: {} bytes, not {}", got.len(), wanted.len()))
-            }
-            (event, _) => fail(format!("the peer sent {}", text(&event))),
-        }
-    }
-
-    /// The next event of a call.
-    async fn event(&mut self, call: u64) -> Result<CallEvent> {
-        self.wait(|player| player.seen.next(call)).await
-    }
-
-    /// The next event of a call behind a RESPONSE, which may come or not.
-    async fn event_after_head(&mut self, call: u64) -> Result<CallEvent> {
-        match self.event(call).await? {
-            CallEvent::Response(_) => self.event(call).await,
-            event => Ok(event),
-        }
-    }
-
     /// Reads until there is what is looked for.
     async fn wait<T>(&mut self, mut look: impl FnMut(&mut Self) -> Option<T>) -> Result<T> {
         loop {
@@ -405,7 +351,12 @@ impl Player {
         if self.ended {
             return Ok(false);
         }
-        match self.link.next().await {
+        let input = self.link.next().await;
+        self.took(input).await
+    }
+
+    async fn took(&mut self, input: Input) -> Result<bool> {
+        match input {
             Input::Frame(frame) => self.seen.arrived(&frame),
             Input::End { rest: 0 } => self.ended = true,
             Input::End { rest } => {
@@ -427,32 +378,6 @@ impl Player {
         Ok(!self.ended)
     }
 
-    // [ERR-001]
-    async fn expect_error(&mut self, codes: &[bowline_protocol::ErrorCode]) -> Result<()> {
-        let names: Vec<_> = codes.iter().map(|code| code.name()).collect();
-        let wanted = names.join(" or ");
-        while self.take().await? {
-            let error = self.seen.goaways.iter().find(|goaway| goaway.code != 0).cloned();
-            let Some(goaway) = error else { continue };
-            if !codes.iter().any(|code| *code as u32 == goaway.code) {
-                let (code, text) = (goaway.code, &goaway.text);
-                return fail(format!("error {code} ({text:?}), not {wanted}"));
-            }
-            // [GOA-004]
-            if self.take().await? {
-                return fail("a frame came after GOAWAY with an error");
-            }
-            return Ok(());
-        }
-        let reason = format!("the peer ended the connection without GOAWAY {wanted}");
-        Err(Failure { verdict: Verdict::UncleanClose, reason })
-    }
-
-    /// The end of the stream, and no frame before it.
-    async fn expect_end(&mut self) -> Result<()> {
-        if self.take().await? { fail("a frame came before the end of the stream") } else { Ok(()) }
-    }
-
     /// Nothing may have come that the script did not name; then both sides end.
     async fn close(&mut self) -> Result<()> {
         if self.ended {
@@ -463,6 +388,9 @@ impl Player {
         }
         if let Some((call, event)) = self.seen.unexpected() {
             return fail(format!("call {call} brought {} in the end", text(event)));
+        }
+        if let Some((call, request)) = self.seen.next_call() {
+            return fail(format!("the peer opened call {call}, {}", request.method));
         }
         if let Some(goaway) = self.seen.goaways.front() {
             return fail(format!("GOAWAY came, last = {}", goaway.last));
@@ -475,13 +403,8 @@ impl Player {
     }
 }
 
-fn is(code: Option<Code>, status: &wire::Status) -> bool {
-    code.is_none_or(|code| code as u32 == status.code)
-}
-
 fn text(event: &CallEvent) -> String {
     match event {
-        CallEvent::Request(request) => format!("REQUEST {}", request.method),
         CallEvent::Response(_) => "RESPONSE".into(),
         CallEvent::Message(bytes) => format!("a message of {} bytes", bytes.len()),
         CallEvent::Finished => "the end of its messages".into(),

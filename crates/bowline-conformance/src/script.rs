@@ -5,6 +5,7 @@ use bowline_protocol::wire::Code;
 use bytes::Bytes;
 
 use crate::frames::{self, Frame};
+use crate::messages::adapter as commands;
 use crate::notation::{Names, NotationError, Result, words};
 
 /// One line of a script.
@@ -18,6 +19,12 @@ pub(crate) enum Step {
     SendMessage { call: u64, end: bool, body: Bytes },
     /// `repeat 64 > CREDIT 1 5`: a line many times, `i` being the round, from 0.
     Repeat { times: u64, line: String },
+    /// `call Unary echo(5)`: has the peer's client make a call.
+    Call(commands::Call),
+    /// `skim c1`: whatever has come for the call is of no interest.
+    Skim { call: u64 },
+    /// `close`: has it close the connection.
+    Close,
     /// `deaf`, `hear`: whether the kit reads while it writes.
     Deaf(bool),
     /// `shut`: ends the kit's writing.
@@ -31,16 +38,17 @@ pub(crate) enum Step {
 /// `< …`: what must come from the peer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Expect {
-    /// `< response 1`
-    Response { call: u64 },
-    /// `< message 1 reply(5)`: a whole message, however cut, and with these bytes if given.
-    Message { call: u64, body: Option<Bytes> },
-    /// `< end 1 OK`: the terminal frame; `*` is any code.
-    End { call: u64, code: Option<Code>, not_started: bool },
-    /// `< drained 1 CANCELLED`: the terminal frame, behind any messages.
-    Drained { call: u64, code: Option<Code> },
+    /// What a call must bring next.
+    Call(u64, OfCall),
     /// `< credit 1 100`: CREDIT that adds up to so much, at least.
     Credit { call: u64, bytes: u64 },
+    /// `quiet 1`: the call has brought nothing more.
+    Quiet { call: u64 },
+    /// `< request Unary`: the peer opens a call, of this method if its name is given.
+    Request { method: Option<String> },
+    /// `result 1 OK reply(5)`: what the application of the first `call` is told; `result-of` leaves the
+    /// messages open.
+    Result { call: usize, code: Option<Code>, not_started: bool, messages: Option<Vec<Bytes>> },
     /// `< pong 5`
     Pong(u64),
     /// `< goaway last=5`: GOAWAY with code 0.
@@ -57,8 +65,21 @@ pub(crate) enum Expect {
     Gone,
     /// `< nothing`: the end of the stream without a byte.
     Nothing,
-    /// `quiet 1`: the call has brought nothing more.
-    Quiet { call: u64 },
+}
+
+/// What a call must bring next.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum OfCall {
+    /// `< response 1`
+    Response,
+    /// `< message 1 reply(5)`: a whole message, however cut, and with these bytes if given.
+    Message(Option<Bytes>),
+    /// `< end 1 OK`: the terminal frame; `*` is any code. `< drained 1 *`: behind any messages.
+    End { code: Option<Code>, not_started: bool, drained: bool },
+    /// `< finished c1`: the caller's END or FINISH.
+    Finished,
+    /// `< cancelled c1`: CANCEL, behind any messages.
+    Cancelled,
 }
 
 impl Step {
@@ -80,6 +101,15 @@ impl Step {
                 Self::parse(line.trim(), names)?;
                 Self::Repeat { times: names.number(times)?, line: line.trim().to_owned() }
             }
+            "call" => Self::call(rest, names)?,
+            "close" => Self::Close,
+            "result" | "result-of" => {
+                Self::Expect(Expect::result(rest, names, *first == "result")?)
+            }
+            "skim" => {
+                let [call] = rest else { return Err(NotationError::new("which call?", line)) };
+                Self::Skim { call: names.number(call)? }
+            }
             "deaf" => Self::Deaf(true),
             "hear" => Self::Deaf(false),
             "shut" => Self::Shut,
@@ -93,6 +123,33 @@ impl Step {
         Ok(step)
     }
 
+    fn call(rest: &[&str], names: &Names) -> Result<Self> {
+        let [method, rest @ ..] = rest else {
+            return Err(NotationError::new("`call` of which method?", ""));
+        };
+        let kind = match *method {
+            "Download" => commands::Kind::ServerStreaming,
+            "Upload" => commands::Kind::ClientStreaming,
+            "Chat" => commands::Kind::BidiStreaming,
+            _ => commands::Kind::Unary,
+        };
+        let mut call = commands::Call { method: frames::method_name(method), ..Default::default() };
+        call.set_kind(kind);
+        for word in rest {
+            match word.split_once('=') {
+                Some(("timeout_us", value)) => call.timeout_us = names.number(value)?,
+                Some(("cancel_after", value)) => {
+                    let after = u32::try_from(names.number(value)?);
+                    call.cancel_after = after.map_err(|_| NotationError::new("too many", value))?;
+                }
+                _ if *word == "open" => call.open = true,
+                _ if *word == "cancel" => call.cancel = true,
+                _ => call.messages.push(all_bytes(&[word], names)?),
+            }
+        }
+        Ok(Self::Call(call))
+    }
+
     fn send(rest: &[&str], names: &Names) -> Result<Self> {
         let [call, rest @ ..] = rest else {
             return Err(NotationError::new("`send` on which call?", ""));
@@ -104,6 +161,19 @@ impl Step {
 }
 
 impl Expect {
+    fn result(words: &[&str], names: &Names, exact: bool) -> Result<Self> {
+        let [call, _, rest @ ..] = words else {
+            return Err(NotationError::new("`result` of which call, and with which code?", ""));
+        };
+        let call = names.length(call)?;
+        let not_started = rest.first() == Some(&"not_started");
+        let messages = &rest[usize::from(not_started)..];
+        let messages = messages.iter().map(|word| all_bytes(&[word], names));
+        let messages = messages.collect::<Result<_>>()?;
+        let messages = Some(messages).filter(|_| exact);
+        Ok(Self::Result { call, code: code(words)?, not_started, messages })
+    }
+
     fn parse(words: &[&str], names: &Names) -> Result<Self> {
         let [first, rest @ ..] = words else {
             return Err(NotationError::new("nothing is expected", ""));
@@ -113,16 +183,21 @@ impl Expect {
             None => Err(NotationError::new("a number is missing after", *first)),
         };
         Ok(match *first {
-            "response" => Self::Response { call: number(0)? },
+            "response" => Self::Call(number(0)?, OfCall::Response),
             "message" => {
                 let body = rest.get(1).map(|_| all_bytes(&rest[1..], names)).transpose()?;
-                Self::Message { call: number(0)?, body }
+                Self::Call(number(0)?, OfCall::Message(body))
             }
-            "end" => {
+            "request" => {
+                Self::Request { method: rest.first().map(|name| frames::method_name(name)) }
+            }
+            "finished" => Self::Call(number(0)?, OfCall::Finished),
+            "cancelled" => Self::Call(number(0)?, OfCall::Cancelled),
+            "end" | "drained" => {
+                let drained = *first == "drained";
                 let not_started = rest.get(2) == Some(&"not_started");
-                Self::End { call: number(0)?, code: code(rest)?, not_started }
+                Self::Call(number(0)?, OfCall::End { code: code(rest)?, not_started, drained })
             }
-            "drained" => Self::Drained { call: number(0)?, code: code(rest)? },
             "credit" => Self::Credit { call: number(0)?, bytes: number(1)? },
             "pong" => Self::Pong(number(0)?),
             "goaway" => {

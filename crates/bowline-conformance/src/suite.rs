@@ -8,7 +8,8 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::case::Case;
+use crate::case::{Case, Side};
+use crate::client::{Client, Driven, Medium};
 use crate::play::{Failure, Player, Verdict};
 use crate::trace::Trace;
 
@@ -91,7 +92,7 @@ pub struct Row {
     /// The level that it belongs to.
     pub level: u8,
     /// Which side the peer under test plays.
-    pub side: &'static str,
+    pub side: Side,
     /// Over what.
     pub transport: String,
     /// How many bytes the kit wrote at once.
@@ -101,6 +102,9 @@ pub struct Row {
     /// Why it was not passed.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Why it is known to fail, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known: Option<String>,
     /// What went over the connection.
     #[serde(skip)]
     pub trace: Trace,
@@ -125,16 +129,65 @@ impl Report {
         self.cases.iter().filter(|row| row.verdict == verdict).count()
     }
 
-    /// Runs in which something was wrong with the peer.
-    pub fn failures(&self) -> impl Iterator<Item = &Row> {
-        self.cases.iter().filter(|row| !row.verdict.is_good())
+    /// Runs that came out otherwise than they should.
+    pub fn unexpected(&self) -> impl Iterator<Item = &Row> {
+        self.cases.iter().filter(|row| row.is_unexpected())
+    }
+
+    /// Adds what was unexpected in an earlier run of the same.
+    pub fn add(&mut self, earlier: Self) {
+        self.duration_ms += earlier.duration_ms;
+        self.cases.extend(earlier.cases.into_iter().filter(Row::is_unexpected));
+    }
+}
+
+/// A peer under test.
+#[derive(Debug, Clone, Default)]
+pub struct Peer {
+    /// How its server is reached, over each transport. Without any, only its client is tested.
+    pub servers: Vec<Target>,
+    /// Its client. Without one, only its server is tested.
+    pub client: Option<Client>,
+}
+
+/// One way in which a case is played.
+#[derive(Debug, Clone)]
+enum Way {
+    Server(Target),
+    Client(Client, Medium),
+}
+
+impl Way {
+    const fn side(&self) -> Side {
+        match self {
+            Self::Server(_) => Side::Server,
+            Self::Client(..) => Side::Client,
+        }
+    }
+
+    fn transport(&self) -> &str {
+        match self {
+            Self::Server(target) => &target.transport,
+            Self::Client(_, medium) => medium.name(),
+        }
+    }
+}
+
+impl Peer {
+    fn ways(&self) -> Vec<Way> {
+        let servers = self.servers.iter().cloned().map(Way::Server);
+        let client = |client: &Client| {
+            let ways = client.media.iter().map(|medium| Way::Client(client.clone(), *medium));
+            ways.collect::<Vec<_>>()
+        };
+        servers.chain(self.client.iter().flat_map(client)).collect()
     }
 }
 
 /// Runs cases against a peer. `done` is told of each run that has ended, and how many there are.
 pub async fn run(
     cases: Vec<Case>,
-    targets: &[Target],
+    peer: &Peer,
     options: &Options,
     mut done: impl FnMut(&Row, usize),
 ) -> Report {
@@ -145,14 +198,17 @@ pub async fn run(
         options.only.is_empty() || options.only.iter().any(|begin| case.id.starts_with(begin))
     };
     for case in cases.into_iter().filter(chosen).map(Arc::new) {
-        for target in targets {
+        for way in peer.ways() {
+            if !case.side.contains(way.side()) {
+                continue;
+            }
             for size in &options.sizes {
-                let (case, target, size) = (case.clone(), target.clone(), *size);
+                let play = Play { case: case.clone(), way: way.clone(), size: *size };
                 let (level, patience, slots) = (options.level, options.patience, slots.clone());
                 runs.spawn(async move {
                     // Never closed.
                     let _slot = slots.acquire().await;
-                    run_case(&case, &target, size, level, patience).await
+                    play.row(level, patience).await
                 });
             }
         }
@@ -168,93 +224,136 @@ pub async fn run(
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
-    let key = |row: &Row| (row.id.clone(), row.transport.clone(), row.size.clone());
+    let key = |row: &Row| (row.id.clone(), row.side, row.transport.clone(), row.size.clone());
     rows.sort_by_cached_key(key);
     let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     Report { schema: "bowline-conformance/1", duration_ms, cases: rows }
 }
 
-async fn run_case(case: &Case, target: &Target, size: Size, level: u8, patience: Duration) -> Row {
-    let connector = if case.timeouts { &target.impatient } else { &Some(target.connector.clone()) };
-    let (outcome, trace) = match connector {
-        Some(connector) if case.level <= level => {
-            play(case, connector.as_ref(), size, patience).await
-        }
-        _ => {
+/// What one run plays.
+struct Play {
+    case: Arc<Case>,
+    way: Way,
+    size: Size,
+}
+
+impl Play {
+    async fn row(self, level: u8, patience: Duration) -> Row {
+        let case = &self.case;
+        let (outcome, trace) = if case.level <= level && self.is_possible() {
+            self.play(patience).await
+        } else {
             let reason = "the peer does not claim it".into();
             (Err(Failure { verdict: Verdict::Unsupported, reason }), Trace::default())
+        };
+        let (verdict, reason) = match outcome {
+            Ok(()) => (Verdict::Pass, String::new()),
+            Err(Failure { verdict: Verdict::Fail, reason }) if case.should => {
+                (Verdict::PassNonstrict, reason)
+            }
+            Err(Failure { verdict, reason }) => (verdict, reason),
+        };
+        Row {
+            id: case.id.clone(),
+            requirement: case.requirement().to_owned(),
+            level: case.level,
+            side: self.way.side(),
+            transport: self.way.transport().to_owned(),
+            size: self.size.name(),
+            verdict,
+            reason,
+            known: None,
+            trace,
         }
-    };
-    let (verdict, reason) = match outcome {
-        Ok(()) => (Verdict::Pass, String::new()),
-        Err(Failure { verdict: Verdict::Fail, reason }) if case.should => {
-            (Verdict::PassNonstrict, reason)
+    }
+
+    fn is_possible(&self) -> bool {
+        match &self.way {
+            Way::Server(target) => !self.case.timeouts || target.impatient.is_some(),
+            Way::Client(..) => true,
         }
-        Err(Failure { verdict, reason }) => (verdict, reason),
-    };
-    Row {
-        id: case.id.clone(),
-        requirement: case.requirement().to_owned(),
-        level: case.level,
-        side: "server",
-        transport: target.transport.clone(),
-        size: size.name(),
-        verdict,
-        reason,
-        trace,
+    }
+
+    /// Plays the case beside a bystander, which must not notice.
+    async fn play(&self, patience: Duration) -> (Result<(), Failure>, Trace) {
+        let case = &self.case;
+        let mut player = match self.connect(self.size, patience).await {
+            Ok(player) => player,
+            Err(failure) => return (Err(failure), Trace::default()),
+        };
+        let outcome = async {
+            // An impatient peer would not wait for it.
+            if case.timeouts {
+                return player.play(case).await;
+            }
+            let mut bystander = self.connect(Size::Whole, patience).await?;
+            bystander.handshake("").await?;
+            bystander.lines(bystanding(self.way.side(), false)).await.map_err(noticed)?;
+            player.play(case).await?;
+            bystander.lines(bystanding(self.way.side(), true)).await.map_err(noticed)
+        };
+        let outcome = outcome.await;
+        (outcome, player.into_trace())
+    }
+
+    async fn connect(&self, size: Size, patience: Duration) -> Result<Player, Failure> {
+        let fail = |reason| Failure { verdict: Verdict::Fail, reason };
+        match &self.way {
+            Way::Server(target) => {
+                let connector = match &target.impatient {
+                    Some(impatient) if self.case.timeouts => impatient,
+                    _ => &target.connector,
+                };
+                let socket = tokio::time::timeout(patience, connector.connect()).await;
+                let socket = socket
+                    .map_err(|_| fail(format!("cannot connect within {patience:?}")))?
+                    .map_err(|error| fail(error.to_string()))?;
+                Ok(Player::new(socket, size.bytes(), patience, None))
+            }
+            Way::Client(client, medium) => {
+                let timeouts = self.case.timeouts.then_some(IMPATIENCE);
+                let driven = Driven::connect(&client.adapter, *medium, timeouts, patience);
+                let (driven, socket) = driven.await.map_err(fail)?;
+                Ok(Player::new(socket, size.bytes(), patience, Some(driven)))
+            }
+        }
     }
 }
 
-/// Plays a case beside a bystander, which must not notice.
-async fn play(
-    case: &Case,
-    connector: &dyn Connector,
-    size: Size,
-    patience: Duration,
-) -> (Result<(), Failure>, Trace) {
-    let mut player = match connect(connector, size, patience).await {
-        Ok(player) => player,
-        Err(failure) => return (Err(failure), Trace::default()),
-    };
-    let outcome = async {
-        // An impatient peer would not wait for it.
-        if case.timeouts {
-            return player.play(case).await;
-        }
-        let mut bystander = connect(connector, Size::Whole, patience).await?;
-        bystander.handshake("").await?;
-        bystander.lines(&call(1)).await.map_err(noticed)?;
-        player.play(case).await?;
-        bystander.lines(&call(3)).await.map_err(noticed)
-    };
-    let outcome = outcome.await;
-    (outcome, player.into_trace())
-}
+/// What all timeouts of an impatient peer are.
+const IMPATIENCE: Duration = Duration::from_millis(200);
 
-/// A unary call, for a connection that has nothing to do with the case.
-const fn call(id: u8) -> [&'static str; 4] {
-    match id {
-        1 => ["> REQUEST 1 Unary", "> DATA 1 END echo(40)", "< message 1 reply(40)", "< end 1 OK"],
-        _ => ["> REQUEST 3 Unary", "> DATA 3 END echo(9)", "< message 3 reply(9)", "< end 3 OK"],
+/// A unary call on a connection that has nothing to do with the case: before it, and `after` it.
+const fn bystanding(side: Side, after: bool) -> &'static [&'static str] {
+    match (side, after) {
+        (Side::Server, false) => {
+            &["> REQUEST 1 Unary", "> DATA 1 END echo(40)", "< message 1 reply(40)", "< end 1 OK"]
+        }
+        (Side::Server, true) => {
+            &["> REQUEST 3 Unary", "> DATA 3 END echo(9)", "< message 3 reply(9)", "< end 3 OK"]
+        }
+        (Side::Client, false) => &[
+            "call Unary echo(40)",
+            "< request",
+            "< message c1 echo(40)",
+            "< finished c1",
+            "> DATA c1 END reply(40)",
+            "result 1 OK reply(40)",
+        ],
+        (Side::Client, true) => &[
+            "call Unary echo(9)",
+            "< request",
+            "< message c2 echo(9)",
+            "< finished c2",
+            "> DATA c2 END reply(9)",
+            "result 2 OK reply(9)",
+        ],
     }
 }
 
 fn noticed(failure: Failure) -> Failure {
     let reason = format!("another connection to the peer suffers: {}", failure.reason);
     Failure { reason, ..failure }
-}
-
-async fn connect(
-    connector: &dyn Connector,
-    size: Size,
-    patience: Duration,
-) -> Result<Player, Failure> {
-    let reason = match tokio::time::timeout(patience, connector.connect()).await {
-        Ok(Ok(socket)) => return Ok(Player::new(socket, size.bytes(), patience)),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("cannot connect to {} within {patience:?}", connector.address()),
-    };
-    Err(Failure { verdict: Verdict::Fail, reason })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::frames::{self, Frame};
 /// Bytes of a frame that a trace keeps.
 const SHOWN_MAX: usize = 64;
 /// Entries that a trace keeps.
-const ENTRIES_MAX: usize = 200;
+const ENTRIES_MAX: usize = 80;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,9 @@ use bowline::transport::{AddressKind, Connector, Fault, TransportError};
 use bowline::unix::{UnixConnector, UnixListener};
 use bowline::{Address, Limits, Server, tcp};
 use bowline_bench::demo;
-use bowline_conformance::{Options, Report, Target, Verdict, cases};
+use bowline_conformance::adapter::Adapter;
+use bowline_conformance::{Client, Known, Medium, Options, Peer, Report, Target, Verdict, cases};
+use tokio::process::{Child, Command};
 
 use crate::arguments::Conformance;
 use crate::failure::Failure;
@@ -27,17 +30,10 @@ pub(crate) async fn run(args: Conformance) -> Result<(), Failure> {
         return list(&args.only);
     }
     let json = args.json.as_deref().map(JsonFile::open).transpose()?;
+    let known = args.known.as_deref().map(known).transpose()?.unwrap_or_default();
     let folder = tempfile::tempdir()
         .map_err(|error| Failure::operation(format_args!("cannot make a folder: {error}")))?;
-    let targets = match &args.address {
-        Some(address) => {
-            let target = target(address, &args)?;
-            // Whoever is not there is no peer that fails.
-            target.connector.connect().await?;
-            vec![target]
-        }
-        None => own(folder.path()).await?,
-    };
+    let (peer, _adapter) = peer(&args, folder.path()).await?;
     let options = Options {
         only: args.only.clone(),
         level: args.level,
@@ -46,8 +42,9 @@ pub(crate) async fn run(args: Conformance) -> Result<(), Failure> {
     };
     let mut signals = Signals::new()?;
     let mut progress = Progress { shown: io::stderr().is_terminal(), played: 0 };
+    let playing = play(&args, &peer, &options, &known, &mut progress);
     let report = tokio::select! {
-        report = bowline_conformance::run(cases(), &targets, &options, |_, total| progress.show(total)) => report,
+        report = playing => report,
         signal = signals.next() => return Err(Failure::interrupted(signal)),
     };
     progress.clear();
@@ -55,7 +52,52 @@ pub(crate) async fn run(args: Conformance) -> Result<(), Failure> {
     if let Some(json) = json {
         json.write(&report)?;
     }
+    if let Some(path) = &args.junit {
+        write(path, bowline_conformance::junit(&report))?;
+    }
+    if let Some(path) = &args.html {
+        write(path, bowline_conformance::html(&report))?;
+    }
     verdict(&report)
+}
+
+/// Plays as often as was asked for: the last time, with what was unexpected before.
+async fn play(
+    args: &Conformance,
+    peer: &Peer,
+    options: &Options,
+    known: &Known,
+    progress: &mut Progress,
+) -> Report {
+    let mut all: Option<Report> = None;
+    for _ in 0..args.repeat {
+        let show = |_: &_, total| progress.show(total);
+        let mut report = bowline_conformance::run(cases(), peer, options, show).await;
+        known.mark(&mut report);
+        if let Some(earlier) = all.take() {
+            report.add(earlier);
+        }
+        all = Some(report);
+        progress.played = 0;
+    }
+    all.expect("it is played at least once")
+}
+
+fn known(path: &Path) -> Result<Known, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::operation(format_args!("cannot read {} (--known): {error}", path.display()))
+    })?;
+    Known::parse(&text)
+        .map_err(|error| Failure::usage(format_args!("{} (--known): {error}", path.display())))
+}
+
+fn write(path: &Path, text: Result<String, impl std::fmt::Display>) -> Result<(), Failure> {
+    let text = text.map_err(|error| {
+        Failure::operation(format_args!("cannot make {}: {error}", path.display()))
+    })?;
+    std::fs::write(path, text).map_err(|error| {
+        Failure::operation(format_args!("cannot write {}: {error}", path.display()))
+    })
 }
 
 fn list(only: &[String]) -> Result<(), Failure> {
@@ -69,6 +111,51 @@ fn list(only: &[String]) -> Result<(), Failure> {
 
 fn no_case() -> Failure {
     Failure::usage("no case has an id that begins so: see `bowline conformance --list`")
+}
+
+/// Whom to play against, and the adapter's process, which ends when it is dropped.
+async fn peer(args: &Conformance, folder: &Path) -> Result<(Peer, Option<Child>), Failure> {
+    if args.own {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let (input, output) = tokio::io::split(theirs);
+        tokio::spawn(crate::adapter::serve(input, output));
+        let (input, output) = tokio::io::split(ours);
+        let media = vec![Medium::Unix, Medium::Tcp, Medium::Memory];
+        let client = Some(Client { adapter: Adapter::new(input, output), media });
+        return Ok((Peer { servers: own(folder).await?, client }, None));
+    }
+    let mut peer = Peer::default();
+    if let Some(address) = &args.address {
+        let target = target(address, args)?;
+        // Whoever is not there is no peer that fails.
+        target.connector.connect().await?;
+        peer.servers.push(target);
+    }
+    let mut process = None;
+    if let Some(command) = &args.adapter {
+        let (child, adapter) = start(command)?;
+        process = Some(child);
+        peer.client = Some(Client { adapter, media: vec![Medium::Unix, Medium::Tcp] });
+    }
+    Ok((peer, process))
+}
+
+/// Starts an adapter.
+fn start(command: &str) -> Result<(Child, Adapter), Failure> {
+    let failure = |error| Failure::operation(format_args!("cannot start `{command}`: {error}"));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("exec {command}")]).kill_on_drop(true);
+    let mut child = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(failure)?;
+    match (child.stdout.take(), child.stdin.take()) {
+        (Some(input), Some(output)) => Ok((child, Adapter::new(input, output))),
+        _ => Err(failure(io::ErrorKind::BrokenPipe.into())),
+    }
+}
+
+/// `bowline adapter`: this program's client, driven through stdin and stdout.
+pub(crate) async fn adapter() -> Result<(), Failure> {
+    let served = crate::adapter::serve(tokio::io::stdin(), tokio::io::stdout()).await;
+    served.map_err(|error| Failure::operation(format_args!("cannot go on as an adapter: {error}")))
 }
 
 fn target(address: &Address, args: &Conformance) -> Result<Target, Failure> {
@@ -138,13 +225,14 @@ async fn serve(
 
 fn print(report: &Report, trace: bool) -> Result<(), Failure> {
     for row in &report.cases {
-        if row.reason.is_empty() || row.verdict == Verdict::Unsupported {
+        let (verdict, id) = (row.verdict.name(), &row.id);
+        let side = row.side.name();
+        if !row.is_unexpected() && row.verdict != Verdict::PassNonstrict {
             continue;
         }
-        let (verdict, id) = (row.verdict.name(), &row.id);
         let (transport, size) = (&row.transport, &row.size);
         output::line(format_args!(
-            "{verdict}  {id}  {transport}, writes of {size}: {}",
+            "{verdict}  {id}  {side}, {transport}, writes of {size}: {}",
             row.reason
         ))?;
         if trace {
@@ -176,11 +264,11 @@ fn print(report: &Report, trace: bool) -> Result<(), Failure> {
 }
 
 fn verdict(report: &Report) -> Result<(), Failure> {
-    match report.failures().count() {
+    match report.unexpected().count() {
         _ if report.cases.is_empty() => Err(no_case()),
         0 => Ok(()),
         failed => Err(Failure::operation(format_args!(
-            "the server does not conform: {failed} of {} runs; see what went over a connection with \
+            "the peer does not conform: {failed} of {} runs came out otherwise than they should; see what went over a connection with \
              --only ID --trace",
             report.cases.len()
         ))),

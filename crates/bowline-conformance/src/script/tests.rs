@@ -2,7 +2,7 @@
 
 use bowline_protocol::ErrorCode;
 
-use super::{Expect, Step};
+use super::{Expect, OfCall, Step};
 use crate::notation::Names;
 
 fn step(line: &str) -> Step {
@@ -28,8 +28,11 @@ fn expectations_name_what_must_come() {
     };
     let error = Expect::Error(vec![ErrorCode::Credit, ErrorCode::CallId]);
     assert_eq!(expect("< error CREDIT or CALL_ID"), error);
-    assert_eq!(expect("< end 1 *"), Expect::End { call: 1, code: None, not_started: false });
-    assert_eq!(expect("< message 1"), Expect::Message { call: 1, body: None });
+    assert_eq!(
+        expect("< end 1 *"),
+        Expect::Call(1, OfCall::End { code: None, not_started: false, drained: false })
+    );
+    assert_eq!(expect("< message 1"), Expect::Call(1, OfCall::Message(None)));
     assert_eq!(expect("< goaway last=5"), Expect::Goaway { last: Some(5) });
     assert_eq!(expect("quiet 7"), Expect::Quiet { call: 7 });
 }

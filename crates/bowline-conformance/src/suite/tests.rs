@@ -10,6 +10,7 @@ use bowline::transport::{Listener, Socket};
 use bytes::BytesMut;
 
 use super::{Options, Row, Size, Target, run};
+use crate::Peer as Tested;
 use crate::case::{all, parse};
 use crate::frames::Frame;
 use crate::notation::{Names, words};
@@ -66,7 +67,8 @@ async fn played(name: &str, script: &str, should: bool, peer: Peer) -> Row {
     };
     let serving = tokio::spawn(peer.serve(listener));
     let cases = parse("test", &case).unwrap();
-    let mut report = run(cases, &[target], &options, |_, _| {}).await;
+    let mut report =
+        run(cases, &Tested { servers: vec![target], client: None }, &options, |_, _| {}).await;
     serving.abort();
     report.cases.remove(0)
 }
