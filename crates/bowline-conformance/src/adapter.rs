@@ -43,7 +43,7 @@ impl Adapter {
         *last
     }
 
-    /// Has the adapter do something. What comes back is never ready if the adapter has gone.
+    /// Has the adapter do something. What comes back fails if the adapter has gone.
     pub(crate) fn command(&self, kind: Kind) -> oneshot::Receiver<Outcome> {
         let (sender, receiver) = oneshot::channel();
         // Whoever waits for the result sees that the adapter has gone.

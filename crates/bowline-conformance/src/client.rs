@@ -64,7 +64,7 @@ impl Driven {
         timeouts: Option<Duration>,
         patience: Duration,
     ) -> Result<(Self, Box<dyn Socket>), String> {
-        let (listener, folder) = listen(medium).await.map_err(|error| error.to_string())?;
+        let (listener, folder) = listen(medium).await?;
         let connection = adapter.next_connection();
         let timeout_ms = timeouts.map_or(0, |timeout| timeout.as_millis() as u32);
         let address = listener.address().to_string();
@@ -95,22 +95,25 @@ impl Drop for Driven {
 }
 
 /// A listener of its own for one connection.
-async fn listen(medium: Medium) -> Result<(Box<dyn Listener>, Option<TempDir>), TransportError> {
+async fn listen(medium: Medium) -> Result<(Box<dyn Listener>, Option<TempDir>), String> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let address = |text: String| text.parse::<Address>().expect("an address of the kit's own");
+    let address = |text: String| text.parse::<Address>().map_err(|error| error.to_string());
+    let failed = |error: TransportError| error.to_string();
     Ok(match medium {
         Medium::Unix => {
-            let folder = tempfile::tempdir().expect("a folder for a socket can be made");
-            let address = address(format!("unix:{}", folder.path().join("kit.sock").display()));
-            (Box::new(UnixListener::bind(&address)?), Some(folder))
+            let folder = tempfile::tempdir();
+            let folder = folder.map_err(|error| format!("cannot make a folder: {error}"))?;
+            let address = address(format!("unix:{}", folder.path().join("kit.sock").display()))?;
+            (Box::new(UnixListener::bind(&address).map_err(failed)?), Some(folder))
         }
         Medium::Tcp => {
-            (Box::new(TcpListener::bind(&address("tcp:127.0.0.1:0".into())).await?), None)
+            let address = address("tcp:127.0.0.1:0".into())?;
+            (Box::new(TcpListener::bind(&address).await.map_err(failed)?), None)
         }
         Medium::Memory => {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let address = address(format!("memory:conformance-kit-{number}"));
-            (Box::new(MemoryListener::bind(&address)?), None)
+            let address = address(format!("memory:conformance-kit-{number}"))?;
+            (Box::new(MemoryListener::bind(&address).map_err(failed)?), None)
         }
     })
 }
