@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use self::raw::Raw;
+use crate::limits;
 
 mod raw;
 
@@ -107,10 +108,7 @@ async fn connect(command: &Connect) -> Result<Channel, Error> {
     let address: Address = command.address.parse().map_err(Error::from)?;
     let mut limits = Limits::connecting();
     if command.timeout_ms > 0 {
-        let timeout = Duration::from_millis(command.timeout_ms.into());
-        limits.handshake_timeout = timeout;
-        limits.frame_timeout = timeout;
-        limits.stall_timeout = timeout;
+        limits::set_timeouts(&mut limits, Duration::from_millis(command.timeout_ms.into()));
     }
     builder(&address)?.limits(limits).connect().await
 }

@@ -101,6 +101,10 @@ pub(crate) struct Serve {
     /// Longest message to accept
     #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = units::size)]
     pub(crate) max_message: u64,
+    /// How long clients may take: for their HELLO, for each frame, and to read what is sent. Short
+    /// ones are for tests [default: 10s, 30s and 30s]
+    #[arg(long, value_name = "DURATION", value_parser = units::duration_above_zero)]
+    pub(crate) timeouts: Option<Duration>,
     /// How long open calls may go on after the signal
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = units::duration)]
     pub(crate) drain_timeout: Duration,

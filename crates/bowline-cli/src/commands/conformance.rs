@@ -19,8 +19,8 @@ use tokio::process::{Child, Command};
 use crate::arguments::Conformance;
 use crate::failure::Failure;
 use crate::json_file::JsonFile;
-use crate::output;
 use crate::signals::Signals;
+use crate::{limits, output};
 
 /// What an impatient peer's timeouts are.
 const IMPATIENCE: Duration = Duration::from_millis(200);
@@ -184,9 +184,7 @@ async fn own(folder: &Path) -> Result<Vec<Target>, Failure> {
     // What a slow machine may make the kit pause inside a frame.
     patient.frame_timeout = Duration::from_secs(60);
     let mut impatient = Limits::accepting();
-    impatient.handshake_timeout = IMPATIENCE;
-    impatient.frame_timeout = IMPATIENCE;
-    impatient.stall_timeout = IMPATIENCE;
+    limits::set_timeouts(&mut impatient, IMPATIENCE);
     let patient = serve(&folder.join("patient.sock"), "patient", patient).await?;
     let impatient = serve(&folder.join("impatient.sock"), "impatient", impatient).await?;
     let both = patient.into_iter().zip(impatient);

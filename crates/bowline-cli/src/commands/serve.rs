@@ -42,9 +42,13 @@ async fn listen(args: &Serve) -> Result<Server, Failure> {
         unix = unix.mode(mode);
     }
     let tcp = tcp::BindOptions::new().allow_non_loopback(args.allow_non_loopback);
+    let mut limits = limits::with_message_max(Limits::accepting(), args.max_message);
+    if let Some(timeouts) = args.timeouts {
+        limits::set_timeouts(&mut limits, timeouts);
+    }
     let builder = Server::builder()
         .add_service(demo::service())
-        .limits(limits::with_message_max(Limits::accepting(), args.max_message))
+        .limits(limits)
         .drain_timeout(args.drain_timeout);
     let mut server = None;
     for address in &args.listen {

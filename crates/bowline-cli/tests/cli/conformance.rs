@@ -44,6 +44,11 @@ fn a_server_by_its_address() {
     let ran =
         run(directory.path(), &["conformance", "unix:echo.sock", "--only", "HEL-001/silence"]);
     assert!(ran.stdout.contains(": 6 UNSUPPORTED"), "{ran}");
+    let args = ["--listen", "unix:impatient.sock", "--timeouts", "200ms"];
+    let _impatient = Served::start(directory.path(), &args);
+    let args = ["conformance", "unix:echo.sock", "--impatient", "unix:impatient.sock"];
+    let ran = run(directory.path(), &[&args[..], &["--only", "HEL-001/silence"]].concat());
+    assert!(ran.stdout.contains(": 6 PASS"), "{ran}");
 }
 
 #[test]
